@@ -1,0 +1,213 @@
+/**
+ * Every error a person or program may meet has a stable code, says what happened, and says what to do.
+ * Codes are never reused for another meaning. `device/design/errors.md` is generated from this table.
+ */
+interface ErrorSpec {
+  /** Whose turn it is: `operator` can mend it, `peer` is the other side's fault, `internal` is ours. */
+  readonly fault: 'operator' | 'peer' | 'internal';
+  readonly means: string;
+  readonly advice: string;
+}
+
+export const ERRORS = {
+  CAMERA_URL_INVALID: {
+    fault: 'operator',
+    means: 'The camera address is not one we can open.',
+    advice: 'Write it as rtsp://host[:port]/path, without user name or password.',
+  },
+  CAMERA_HOST_UNKNOWN: {
+    fault: 'operator',
+    means: 'The camera’s host name does not resolve.',
+    advice: 'Check the name for typing errors, or use the camera’s IP address.',
+  },
+  CAMERA_REFUSED: {
+    fault: 'peer',
+    means: 'Something answers at the camera’s address but refuses the connection.',
+    advice: 'Check the port, and that RTSP is enabled in the camera’s settings.',
+  },
+  CAMERA_UNREACHABLE: {
+    fault: 'peer',
+    means: 'Nothing answers at the camera’s address.',
+    advice: 'Check that the camera has power and is on the same network.',
+  },
+  CAMERA_UNAUTHORIZED: {
+    fault: 'operator',
+    means: 'The camera rejects the user name or password.',
+    advice: 'Set `username` in config.yaml and `cameras.<id>.password` in secrets.yaml.',
+  },
+  CAMERA_STREAM_NOT_FOUND: {
+    fault: 'operator',
+    means: 'The camera answers, but has no stream at this path.',
+    advice: 'Look up the stream path in the camera’s manual or settings page.',
+  },
+  CAMERA_CODEC_UNSUPPORTED: {
+    fault: 'operator',
+    means: 'The camera sends a video format that cannot be recorded without loss.',
+    advice: 'Switch the camera’s stream to H.264 or H.265.',
+  },
+  CAMERA_DEVICE_MISSING: {
+    fault: 'operator',
+    means: 'No camera is attached at this device path.',
+    advice: 'Plug the camera in, or choose a path listed by `spyoncino cameras`.',
+  },
+  CAMERA_DEVICE_BUSY: {
+    fault: 'operator',
+    means: 'Another program holds the camera.',
+    advice: 'Stop the other program; `fuser <device>` names it.',
+  },
+  CAMERA_DEVICE_DENIED: {
+    fault: 'operator',
+    means: 'The agent may not open the camera device.',
+    advice: 'Add the agent’s user to the group `video`.',
+  },
+  CAMERA_FILE_MISSING: {
+    fault: 'operator',
+    means: 'The video file does not exist or cannot be read.',
+    advice: 'Check the path and its permissions.',
+  },
+  CAMERA_INPUT_INVALID: {
+    fault: 'peer',
+    means: 'What arrives is not video that FFmpeg understands.',
+    advice: 'Open the same address with another player; if that works, report this with the log.',
+  },
+  CAMERA_STALLED: {
+    fault: 'peer',
+    means: 'The camera is connected but its pictures stopped.',
+    advice: 'Nothing now: we reconnect. If it repeats, check network and power of the camera.',
+  },
+  CAMERA_ENDED: {
+    fault: 'peer',
+    means: 'The camera ended the stream.',
+    advice: 'Nothing now: we reconnect.',
+  },
+  CAMERA_HOST_CRASHED: {
+    fault: 'internal',
+    means: 'The process that serves this camera died.',
+    advice: 'Nothing now: it restarts. Please report it with the log.',
+  },
+  CAMERA_FAILED: {
+    fault: 'internal',
+    means: 'The camera failed in a way we have no better word for.',
+    advice: 'Please report it with the log.',
+  },
+  CONFIG_INVALID: {
+    fault: 'operator',
+    means: 'The configuration is not valid.',
+    advice: 'Mend the keys named in the message; nothing was changed.',
+  },
+  CONFIG_UNREADABLE: {
+    fault: 'operator',
+    means: 'A configuration file cannot be read.',
+    advice: 'Check that it exists, its permissions, and its YAML syntax.',
+  },
+  CONFIG_SECRETS_EXPOSED: {
+    fault: 'operator',
+    means: 'secrets.yaml can be read by other users of this machine.',
+    advice: 'Run `chmod 600 secrets.yaml`.',
+  },
+  MODEL_UNKNOWN: {
+    fault: 'operator',
+    means: 'There is no model of this id.',
+    advice: '`spyoncino models list` shows what is installed, `spyoncino models add` installs more.',
+  },
+  MODEL_MANIFEST_INVALID: {
+    fault: 'operator',
+    means: 'model.yaml is missing or not valid.',
+    advice: 'Mend the keys named in the message, or add the model again.',
+  },
+  MODEL_FILE_MISSING: {
+    fault: 'operator',
+    means: 'A file of the model is missing.',
+    advice: 'Add the model again with `spyoncino models add`.',
+  },
+  MODEL_CORRUPT: {
+    fault: 'operator',
+    means: 'A file of the model is not the one its manifest describes (SHA-256 differs).',
+    advice: 'Add the model again with `spyoncino models add`.',
+  },
+  MODEL_SHAPE: {
+    fault: 'operator',
+    means: 'The model’s input or output does not have the shape its manifest says.',
+    advice: 'Check `input` and `decoder` in model.yaml.',
+  },
+  MODEL_DOWNLOAD_FAILED: {
+    fault: 'peer',
+    means: 'The model could not be downloaded.',
+    advice: 'Check the network, or fetch the file elsewhere and use `--from FILE`.',
+  },
+  BACKEND_UNAVAILABLE: {
+    fault: 'operator',
+    means: 'This detection backend cannot run on this machine.',
+    advice: 'Choose another `detection.backend`, or `auto`.',
+  },
+  DETECTOR_FAILED: {
+    fault: 'internal',
+    means: 'The detector failed while it worked.',
+    advice: 'Nothing now: it restarts and recording goes on. Please report it with the log.',
+  },
+  DISK_WRITE_FAILED: {
+    fault: 'operator',
+    means: 'Footage could not be written.',
+    advice: 'Check free space and health of the disk at the data directory.',
+  },
+  DISK_TOO_SLOW: {
+    fault: 'operator',
+    means: 'The disk is slower than the camera; the oldest unwritten footage was given up.',
+    advice: 'Use a faster card or disk, or lower the camera’s bitrate.',
+  },
+  PORT_IN_USE: {
+    fault: 'operator',
+    means: 'Another program listens on a port that we need.',
+    advice: 'Stop it (an agent may already run), or change the port in config.yaml.',
+  },
+  BUS_UNREACHABLE: {
+    fault: 'operator',
+    means: 'No agent answers at the bus address.',
+    advice: 'Start the agent with `./scripts/run`, or name another with --host and --port.',
+  },
+  PAYLOAD_INVALID: {
+    fault: 'internal',
+    means: 'A message does not match the schema of its topic.',
+    advice: 'Please report it with the log.',
+  },
+  USAGE: {
+    fault: 'operator',
+    means: 'The command line is not understood.',
+    advice: 'See `spyoncino <verb> --help`.',
+  },
+} as const satisfies Record<string, ErrorSpec>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** The form in which errors travel between processes and to people. */
+export interface ErrorReport {
+  readonly code: ErrorCode;
+  /** What happened this time. Never contains credentials. */
+  readonly message: string;
+  readonly advice: string;
+}
+
+/** An error that a person can act on. `message` says what happened this time; the table says the rest. */
+export class CodedError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, detail?: string, options?: ErrorOptions) {
+    super(detail === undefined ? ERRORS[code].means : `${ERRORS[code].means} (${detail})`, options);
+    this.name = 'CodedError';
+    this.code = code;
+  }
+
+  get advice(): string {
+    return ERRORS[this.code].advice;
+  }
+
+  report(): ErrorReport {
+    return { code: this.code, message: this.message, advice: this.advice };
+  }
+
+  /** `error` itself when it is coded already, else wrapped under `code` with the original as cause. */
+  static from(error: unknown, code: ErrorCode): CodedError {
+    if (error instanceof CodedError) return error;
+    return new CodedError(code, error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}

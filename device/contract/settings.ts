@@ -1,0 +1,117 @@
+/**
+ * The settings value that the agent runs on: complete (every default applied), frozen, secrets included.
+ * `settings/` makes it from files and environment; every room is handed only its own slice.
+ */
+import type { Box, Polygon } from './geometry.ts';
+import type { BackendName } from './detect.ts';
+
+export type SourceSettings =
+  | {
+      readonly kind: 'rtsp';
+      /** Without credentials. */
+      readonly mainUrl: string;
+      readonly subUrl: string | null;
+      readonly transport: 'tcp' | 'udp';
+      readonly username: string | null;
+      readonly password: string | null;
+      readonly audio: boolean;
+    }
+  | {
+      readonly kind: 'v4l2';
+      /** `/dev/v4l/by-id/…`, `/dev/video0`, or `auto` for the first attached camera. */
+      readonly device: string;
+      /** Wishes; the nearest mode the device has is taken. null = the device's best up to 1280×720@30. */
+      readonly width: number | null;
+      readonly height: number | null;
+      readonly fps: number | null;
+    }
+  | {
+      readonly kind: 'file';
+      readonly path: string;
+      /** Start again at the end. */
+      readonly loop: boolean;
+      /** true: at the file's own speed; false: as fast as frames are taken. */
+      readonly paced: boolean;
+    }
+  | { readonly kind: 'pattern'; readonly width: number; readonly height: number; readonly fps: number };
+
+export interface MotionSettings {
+  /** 0 (blind) .. 1 (nervous). */
+  readonly sensitivity: number;
+  /** Areas to ignore. */
+  readonly masks: readonly Polygon[];
+}
+
+export interface ZoneSettings {
+  readonly id: string;
+  readonly name: string;
+  readonly area: Polygon;
+  /** Empty: all labels. */
+  readonly labels: readonly string[];
+  /** An object standing in an `exclude` zone makes no event. With any `include` zone for its label, only those count. */
+  readonly action: 'include' | 'exclude' | 'observe';
+}
+
+/** Limits are on the box area as a fraction of the picture. */
+export interface ObjectFilter {
+  readonly minScore: number;
+  readonly minArea: number;
+  readonly maxArea: number;
+}
+
+export interface CameraDetectionSettings {
+  readonly enabled: boolean;
+  /** Pictures analysed per second, at most. */
+  readonly fps: number;
+  /** Labels that may make events. */
+  readonly labels: readonly string[];
+  readonly filters: Readonly<Record<string, ObjectFilter>>;
+  /** For labels without an entry in `filters`. */
+  readonly defaultFilter: ObjectFilter;
+}
+
+export interface RecordingSettings {
+  readonly enabled: boolean;
+  readonly preRollMs: number;
+  readonly postRollMs: number;
+  /** A clip that would grow longer goes on in a new file without a gap. */
+  readonly maxClipMs: number;
+  /** Memory for packets of the recent past and for packets that wait for the disk. */
+  readonly bufferBytes: number;
+}
+
+export interface CameraSettings {
+  readonly cameraId: string;
+  readonly name: string;
+  readonly enabled: boolean;
+  readonly source: SourceSettings;
+  readonly motion: MotionSettings;
+  readonly detection: CameraDetectionSettings;
+  readonly zones: readonly ZoneSettings[];
+  readonly recording: RecordingSettings;
+}
+
+export interface DetectionSettings {
+  readonly backend: BackendName | 'auto';
+  readonly model: string;
+  /** Model workers; 0 = one per core but one. */
+  readonly workers: number;
+}
+
+export interface Settings {
+  readonly nodeId: string;
+  readonly dataDir: string;
+  readonly logLevel: string;
+  readonly cameras: readonly CameraSettings[];
+  readonly detection: DetectionSettings;
+  readonly bus: { readonly host: string; readonly port: number };
+  readonly metrics: { readonly host: string; readonly port: number };
+}
+
+/** `[x1, y1, x2, y2]` as the polygon of its corners. */
+export const boxPolygon = ([x1, y1, x2, y2]: Box): Polygon => [
+  [x1, y1],
+  [x2, y1],
+  [x2, y2],
+  [x1, y2],
+];
