@@ -165,6 +165,11 @@ export const ERRORS = {
     means: 'No agent answers at the bus address.',
     advice: 'Start the agent with `./scripts/run`, or name another with --host and --port.',
   },
+  FOOTAGE_UNAVAILABLE: {
+    fault: 'operator',
+    means: 'The demonstration footage could not be fetched.',
+    advice: 'Connect this Debian-based machine to the network and start again; a test pattern serves until then.',
+  },
   PAYLOAD_INVALID: {
     fault: 'internal',
     means: 'A message does not match the schema of its topic.',

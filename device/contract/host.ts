@@ -21,32 +21,30 @@ export interface StopCommand {
   readonly type: 'stop';
 }
 
-export type CameraHostCommand =
-  | {
-      readonly type: 'start';
-      readonly settings: CameraSettings;
-      readonly dataDir: string;
-      readonly logLevel: string;
-      /** Number of this process among those that served the camera; part of ids, so none is used twice. */
-      readonly run: string;
-      readonly detectSocket: string;
-    }
-  | MetricsRequest
-  | StopCommand;
+export interface CameraHostStart {
+  readonly type: 'start';
+  readonly settings: CameraSettings;
+  readonly dataDir: string;
+  readonly logLevel: string;
+  /** Unlike that of any other process of this camera; part of ids, so none is used twice. */
+  readonly run: string;
+  readonly detectSocket: string;
+}
+
+export type CameraHostCommand = CameraHostStart | MetricsRequest | StopCommand;
 
 export type CameraHostMessage = { readonly type: 'fact'; readonly fact: Fact } | MetricsAnswer;
 
-export type DetectHostCommand =
-  | {
-      readonly type: 'start';
-      readonly settings: DetectionSettings;
-      readonly dataDir: string;
-      readonly logLevel: string;
-      /** Unix socket to listen on; camera hosts connect to it. */
-      readonly socket: string;
-    }
-  | MetricsRequest
-  | StopCommand;
+export interface DetectHostStart {
+  readonly type: 'start';
+  readonly settings: DetectionSettings;
+  readonly dataDir: string;
+  readonly logLevel: string;
+  /** Unix socket to listen on; camera hosts connect to it. */
+  readonly socket: string;
+}
+
+export type DetectHostCommand = DetectHostStart | MetricsRequest | StopCommand;
 
 export type DetectHostMessage =
   | { readonly type: 'ready'; readonly info: DetectorInfo }

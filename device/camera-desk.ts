@@ -1,0 +1,144 @@
+import { fileURLToPath } from 'node:url';
+import { cameraPayload, publishFact, type Bus } from './bus/index.ts';
+import { CodedError, type ErrorReport } from './contract/errors.ts';
+import type { CameraFact, CameraPhase, EventFact, EventState, Fact } from './contract/facts.ts';
+import type { CameraHostCommand, CameraHostMessage } from './contract/host.ts';
+import type { StreamRole } from './contract/media.ts';
+import type { Meter } from './contract/metrics.ts';
+import type { CameraSettings } from './contract/settings.ts';
+import type { Payload } from './contract/topics.ts';
+import type { Clock } from './kernel/clock.ts';
+import { SupervisedChild, type ChildExit } from './kernel/child.ts';
+import type { Log } from './kernel/log.ts';
+import { MetricsDesk } from './metrics-desk.ts';
+
+export interface CameraDeskOptions {
+  readonly settings: CameraSettings;
+  readonly dataDir: string;
+  readonly logLevel: string;
+  readonly detectSocket: string;
+  readonly bus: Bus;
+  readonly meter: Meter;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The state of the camera has been published. */
+  readonly onState: (state: CameraPhase) => void;
+}
+
+/** Small heaps: a camera host moves packets, it does not keep objects. */
+const NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=96'];
+
+/**
+ * The agent's side of one camera: keeps its host alive, publishes what it says, and speaks for it when it dies
+ * (open events end as `interrupted`, the status names the reason).
+ */
+export class CameraDesk {
+  readonly #o: CameraDeskOptions;
+  readonly #child: SupervisedChild<CameraHostCommand, CameraHostMessage>;
+  readonly #metrics: MetricsDesk;
+  readonly #streams = new Map<StreamRole, CameraFact>();
+  readonly #openEvents = new Map<string, EventState>();
+  #state: Payload<'status.camera.*'>;
+
+  constructor(options: CameraDeskOptions) {
+    this.#o = options;
+    const { settings, dataDir, logLevel, detectSocket, clock, log } = options;
+    this.#child = new SupervisedChild<CameraHostCommand, CameraHostMessage>({
+      name: `camera ${settings.cameraId}`,
+      entry: fileURLToPath(new URL('./camera-host.ts', import.meta.url)),
+      nodeFlags: NODE_FLAGS,
+      env: { UV_THREADPOOL_SIZE: '4', MALLOC_ARENA_MAX: '2' },
+      log,
+      clock,
+      greet: () => ({
+        type: 'start',
+        settings,
+        dataDir,
+        logLevel,
+        run: clock.utcMs().toString(36),
+        detectSocket,
+      }),
+      stopCommand: { type: 'stop' },
+      drainMs: 10_000,
+      onMessage: (message) => {
+        if (message.type === 'metrics') this.#metrics.answer(message);
+        else this.#take(message.fact);
+      },
+      onExit: (exit) => this.#mourn(exit),
+    });
+    this.#metrics = new MetricsDesk(clock, (request) => this.#child.send(request));
+    this.#state = cameraPayload(settings.cameraId, [], null);
+  }
+
+  start(): void {
+    this.#publishState({ phase: 'starting', sinceUtcMs: this.#o.clock.utcMs(), reason: null });
+    this.#child.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#child.stop();
+  }
+
+  metrics(): Promise<readonly object[]> {
+    return this.#metrics.ask();
+  }
+
+  /** State and, in words, the streams or what ails them. */
+  summary(): { cameraId: string; state: CameraPhase; detail: string } {
+    const { state, reason, streams } = this.#state;
+    const working = streams.map(
+      ({ role, codec, width, height, audio }) =>
+        `${role} ${codec ?? '?'} ${width ?? '?'}×${height ?? '?'}${audio ? ` + ${audio}` : ''}`,
+    );
+    return {
+      cameraId: this.#o.settings.cameraId,
+      state,
+      detail: reason ? `${reason.message} ${reason.advice}` : working.join(', '),
+    };
+  }
+
+  #take(fact: Fact): void {
+    if (fact.type === 'camera') {
+      this.#streams.set(fact.role, fact);
+      this.#publishState(null);
+      return;
+    }
+    if (fact.type === 'event') this.#remember(fact);
+    publishFact(this.#o.bus, fact);
+    if (fact.type === 'event' && fact.phase === 'new') {
+      this.#o.meter.observe('spyoncino_frame_to_event_ms', this.#o.clock.utcMs() - fact.frameArrivedUtcMs);
+    }
+  }
+
+  #remember({ phase, event }: EventFact): void {
+    if (phase === 'end') this.#openEvents.delete(event.eventId);
+    else this.#openEvents.set(event.eventId, event);
+  }
+
+  #mourn({ expected, code, signal, retryInMs }: ChildExit): void {
+    for (const event of this.#openEvents.values()) {
+      const ended = { ...event, endUtcMs: event.lastSeenUtcMs, endReason: 'interrupted' as const };
+      publishFact(this.#o.bus, { type: 'event', phase: 'end', event: ended, frameArrivedUtcMs: 0 });
+    }
+    this.#openEvents.clear();
+    this.#streams.clear();
+    if (!expected) {
+      const how = signal ?? `exit ${code}`;
+      this.#o.meter.count('spyoncino_child_exits_total', { child: 'camera', reason: how });
+      const next = retryInMs === null ? '' : `, starts again in ${Math.round(retryInMs)} ms`;
+      this.#publishState(this.#overall('down', new CodedError('CAMERA_HOST_CRASHED', how + next).report()));
+    } else this.#publishState(this.#overall('stopped', null));
+  }
+
+  #overall(phase: 'down' | 'stopped', reason: ErrorReport | null) {
+    return { phase, sinceUtcMs: this.#o.clock.utcMs(), reason };
+  }
+
+  #publishState(overall: Parameters<typeof cameraPayload>[2]): void {
+    const { cameraId } = this.#o.settings;
+    const payload = cameraPayload(cameraId, [...this.#streams.values()], overall);
+    this.#state = payload;
+    this.#o.bus.publish<'status.camera.*'>(`status.camera.${cameraId}`, payload);
+    this.#o.onState(payload.state);
+  }
+}

@@ -1,0 +1,59 @@
+import { CodedError } from '../contract/errors.ts';
+import type { Verb } from './verb.ts';
+
+/** Loaded when called: one verb does not pay for what another needs. */
+const VERBS: Readonly<Record<string, { summary: string; load(): Promise<{ verb: Verb }> }>> = {
+  run: { summary: 'run the agent: watch, record, tell', load: () => import('./run.ts') },
+  analyze: {
+    summary: 'find events and motion in video files, as fast as the machine allows',
+    load: () => import('./analyze.ts'),
+  },
+  subscribe: { summary: "print what crosses the bus, e.g. 'event.*'", load: () => import('./subscribe.ts') },
+  cameras: {
+    summary: 'list the cameras attached to this machine and what they can do',
+    load: () => import('./cameras.ts'),
+  },
+  models: { summary: 'list, add, verify and measure detection models', load: () => import('./models.ts') },
+  version: {
+    summary: 'print version, commit, build time and the versions of what does the work',
+    load: () => import('./version.ts'),
+  },
+};
+
+/** Runs one verb; resolves to the exit code: 0 done, 1 failed, 2 command line not understood. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const [first, ...rest] = argv;
+  // A reader that went away (`| head`) is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  try {
+    if (first === undefined || first === 'help' || first === '--help' || first === '-h') {
+      process.stdout.write(overview());
+      return first === undefined ? 2 : 0;
+    }
+    const name = first === '--version' ? 'version' : first;
+    const known = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
+    if (!known) throw new CodedError('USAGE', `there is no verb "${name}"; see spyoncino --help`);
+    const { verb } = await known.load();
+    if (rest.includes('--help') || rest.includes('-h')) {
+      process.stdout.write(`${verb.help.trim()}\n`);
+      return 0;
+    }
+    return await verb.run(rest);
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    process.stderr.write(`spyoncino: ${error.message}\n  ${error.advice}  [${error.code}]\n`);
+    return error.code === 'USAGE' || error.code.startsWith('CONFIG_') ? 2 : 1;
+  }
+}
+
+function overview(): string {
+  const lines = Object.entries(VERBS).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`);
+  return `spyoncino — a camera appliance that never loses a finished second
+
+usage: spyoncino <verb> [options]
+
+${lines.join('\n')}
+
+\`spyoncino <verb> --help\` explains a verb; \`spyoncino --version\` says what runs here.
+`;
+}

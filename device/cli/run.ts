@@ -1,0 +1,130 @@
+import { execFile } from 'node:child_process';
+import { readdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { startApp, type App } from '../app.ts';
+import type { Settings } from '../contract/settings.ts';
+import { systemClock } from '../kernel/clock.ts';
+import { createLog, type Log } from '../kernel/log.ts';
+import { loadSettings, type CameraInput } from '../settings/index.ts';
+import { fetchFootage } from './footage.ts';
+import { friendlyPath, parse, PLACES, PLACES_HELP, places, type Verb } from './verb.ts';
+import { readBuildInfo } from './version.ts';
+
+export const verb: Verb = {
+  help: `
+usage: spyoncino run [options]
+
+Watches the cameras of the configuration. Without any it takes the first camera attached to this machine, and
+with none of those either, a demo that loops footage of pedestrians. Ctrl-C finishes the open clips and stops;
+a second Ctrl-C stops at once.
+
+  --video FILE       watch this video file instead, over and over
+  --log-level LEVEL  trace, debug, info, warn or error (default: as configured, info)
+${PLACES_HELP}
+`,
+  async run(argv) {
+    const { values } = parse(argv, {
+      ...PLACES,
+      video: { type: 'string' },
+      'log-level': { type: 'string' },
+    });
+    const { configDir, configRequired, dataDir } = places(values);
+    const logLevel = values['log-level'];
+    const load = (fallbackCameras: readonly CameraInput[]) =>
+      loadSettings({
+        configDir,
+        required: configRequired,
+        dataDir,
+        env: process.env,
+        ...(logLevel === undefined ? {} : { logLevel }),
+        ...(values.video === undefined
+          ? { fallbackCameras }
+          : { cameras: [{ camera_id: 'video', name: 'Video file', video_file: resolve(values.video) }] }),
+      });
+    let { settings, warnings } = await load([]);
+    const log = createLog({ name: 'agent', level: settings.logLevel });
+    if (settings.cameras.length === 0) {
+      ({ settings, warnings } = await load([await findCamera(dataDir, log)]));
+    }
+    for (const warning of warnings) log.warn(warning);
+    return await runAgent(settings, log);
+  },
+};
+
+async function runAgent(settings: Settings, log: Log): Promise<number> {
+  const { version } = await readBuildInfo();
+  const stopping = new AbortController();
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (stopping.signal.aborted) process.exit(130);
+    log.info({ signal }, 'stopping: open clips are being finished');
+    stopping.abort();
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  const stopped = new Promise<void>((resolve) => {
+    stopping.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  try {
+    const app = await startApp({ settings, version, clock: systemClock, log });
+    try {
+      await Promise.race([app.settled, stopped]);
+      if (!stopping.signal.aborted) process.stdout.write(welcome(app, settings, version));
+      await stopped;
+    } finally {
+      await app[Symbol.asyncDispose]();
+    }
+    log.info('stopped');
+    return 0;
+  } finally {
+    process.off('SIGINT', onSignal);
+    process.off('SIGTERM', onSignal);
+  }
+}
+
+function welcome(app: App, settings: Settings, version: string): string {
+  const { cameras, detector } = app.state();
+  const lines = [
+    ...cameras.map(
+      ({ cameraId, state, detail }) => `  camera    ${cameraId}: ${state}${detail ? `, ${detail}` : ''}`,
+    ),
+    `  detector  ${detector}`,
+    `  bus       mqtt://${settings.bus.host}:${app.busPort}   try: npx spyoncino subscribe 'event.*'`,
+    `  metrics   http://${settings.metrics.host}:${app.metricsPort}/metrics`,
+    `  footage   ${friendlyPath(join(settings.dataDir, 'media'))}`,
+  ];
+  return `spyoncino ${version} ready\n${lines.join('\n')}\n  Ctrl-C finishes the open clips and stops.\n`;
+}
+
+/** For a machine nobody has configured: an attached camera, else the demo. */
+async function findCamera(dataDir: string, log: Log): Promise<CameraInput> {
+  if (await hasAttachedCamera(log)) return { camera_id: 'camera', name: 'Attached camera', usb_port: 'auto' };
+  log.info('no camera is configured or attached: showing the demo');
+  try {
+    const path = await fetchFootage({
+      cacheDir: join(dataDir, 'cache'),
+      onProgress: (text) => log.info(text),
+    });
+    return { camera_id: 'demo', name: 'Demo: pedestrians', video_file: path };
+  } catch (error) {
+    log.warn({ err: error }, 'the demo footage could not be fetched: showing a test pattern instead');
+    return { camera_id: 'demo', name: 'Demo: test pattern', test_pattern: true };
+  }
+}
+
+/** Asked in a process of its own: the agent itself never loads the media library. */
+async function hasAttachedCamera(log: Log): Promise<boolean> {
+  const nodes = await readdir('/sys/class/video4linux').catch(() => []);
+  if (nodes.length === 0) return false;
+  try {
+    const main = fileURLToPath(new URL('../main.ts', import.meta.url));
+    const { stdout } = await promisify(execFile)(process.execPath, [main, 'cameras', '--json'], {
+      timeout: 10_000,
+    });
+    return (JSON.parse(stdout) as unknown[]).length > 0;
+  } catch (error) {
+    log.warn({ err: error }, 'attached cameras could not be listed');
+    return false;
+  }
+}

@@ -1,0 +1,69 @@
+import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
+import { isAbsolute, join, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { CodedError } from '../contract/errors.ts';
+
+/** One `spyoncino <verb>`. `run` returns the exit code. */
+export interface Verb {
+  readonly help: string;
+  run(argv: readonly string[]): Promise<number>;
+}
+
+/** Options that every verb which touches state or settings takes. */
+export const PLACES = {
+  'config-dir': { type: 'string' },
+  'data-dir': { type: 'string' },
+} as const satisfies ParseArgsOptionsConfig;
+
+export const PLACES_HELP = `  --config-dir DIR   configuration (SPYONCINO_CONFIG_DIR; config/ in a checkout, else /etc/spyoncino)
+  --data-dir DIR     media and state (SPYONCINO_DATA_DIR; data/ in a checkout, else /var/lib/spyoncino)`;
+
+/** `parseArgs` whose complaints are errors of ours. */
+export function parse<O extends ParseArgsOptionsConfig>(
+  argv: readonly string[],
+  options: O,
+  allowPositionals = false,
+) {
+  try {
+    return parseArgs({ args: [...argv], options, allowPositionals, strict: true });
+  } catch (error) {
+    throw new CodedError('USAGE', (error as Error).message, { cause: error });
+  }
+}
+
+export interface Places {
+  readonly configDir: string;
+  /** Somebody asked for this directory, so it has to be there. */
+  readonly configRequired: boolean;
+  readonly dataDir: string;
+}
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Where configuration and data are, by flag, environment, then kind of installation. */
+export function places(flags: { 'config-dir'?: string; 'data-dir'?: string }): Places {
+  const checkout = existsSync(join(ROOT, '.git'));
+  const asked = flags['config-dir'] ?? process.env.SPYONCINO_CONFIG_DIR;
+  const dataDir = flags['data-dir'] ?? process.env.SPYONCINO_DATA_DIR;
+  return {
+    configDir: resolve(asked ?? (checkout ? join(ROOT, 'config') : '/etc/spyoncino')),
+    configRequired: asked !== undefined,
+    dataDir: resolve(dataDir ?? (checkout ? join(ROOT, 'data') : '/var/lib/spyoncino')),
+  };
+}
+
+/** A whole or fractional number in `min..max`. */
+export function parseNumber(name: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= min && value <= max)) {
+    throw new CodedError('USAGE', `--${name} takes a number from ${min} to ${max}, not "${text}"`);
+  }
+  return value;
+}
+
+/** Shown to people: below the current directory as a relative path. */
+export function friendlyPath(path: string): string {
+  const here = `${process.cwd()}/`;
+  return isAbsolute(path) && path.startsWith(here) ? path.slice(here.length) : path;
+}

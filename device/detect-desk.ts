@@ -1,0 +1,103 @@
+import { fileURLToPath } from 'node:url';
+import type { Bus } from './bus/index.ts';
+import { CodedError, type ErrorReport } from './contract/errors.ts';
+import type { DetectorInfo } from './contract/detect.ts';
+import type { DetectHostCommand, DetectHostMessage } from './contract/host.ts';
+import type { Meter } from './contract/metrics.ts';
+import type { DetectionSettings } from './contract/settings.ts';
+import type { Clock } from './kernel/clock.ts';
+import { SupervisedChild } from './kernel/child.ts';
+import type { Log } from './kernel/log.ts';
+import { MetricsDesk } from './metrics-desk.ts';
+
+export interface DetectDeskOptions {
+  readonly settings: DetectionSettings;
+  readonly dataDir: string;
+  readonly logLevel: string;
+  /** Unix socket on which camera hosts reach the detector. */
+  readonly socket: string;
+  readonly meter: Meter;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly onState: (state: DetectorState) => void;
+}
+
+export type DetectorState =
+  | { readonly state: 'starting' }
+  | { readonly state: 'running'; readonly info: DetectorInfo }
+  | { readonly state: 'down'; readonly reason: ErrorReport };
+
+/** The agent's side of the detect host: keeps it alive and says how it is. */
+export class DetectDesk {
+  readonly #o: DetectDeskOptions;
+  readonly #child: SupervisedChild<DetectHostCommand, DetectHostMessage>;
+  readonly #metrics: MetricsDesk;
+  #failure: ErrorReport | null = null;
+  #state: DetectorState = { state: 'starting' };
+
+  constructor(options: DetectDeskOptions) {
+    this.#o = options;
+    const { settings, dataDir, logLevel, socket, clock, log, meter } = options;
+    this.#child = new SupervisedChild<DetectHostCommand, DetectHostMessage>({
+      name: 'detect',
+      entry: fileURLToPath(new URL('./detect-host.ts', import.meta.url)),
+      log,
+      clock,
+      greet: () => ({ type: 'start', settings, dataDir, logLevel, socket }),
+      stopCommand: { type: 'stop' },
+      drainMs: 3000,
+      // A working detector that dies is wanted back at once; one that cannot load its model can wait.
+      healthyAfterMs: 5000,
+      onMessage: (message) => {
+        if (message.type === 'metrics') this.#metrics.answer(message);
+        else if (message.type === 'ready') this.#setState({ state: 'running', info: message.info });
+        else this.#failure = message.reason;
+      },
+      onExit: ({ expected, code, signal }) => {
+        if (expected) return;
+        const how = signal ?? `exit ${code}`;
+        meter.count('spyoncino_child_exits_total', { child: 'detect', reason: how });
+        this.#setState({
+          state: 'down',
+          reason: this.#failure ?? new CodedError('DETECTOR_FAILED', how).report(),
+        });
+        this.#failure = null;
+      },
+    });
+    this.#metrics = new MetricsDesk(clock, (request) => this.#child.send(request));
+  }
+
+  start(): void {
+    this.#setState({ state: 'starting' });
+    this.#child.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#child.stop();
+  }
+
+  /** For people. */
+  summary(): string {
+    const state = this.#state;
+    if (state.state === 'running') return `${state.info.modelId} on ${state.info.backend}`;
+    return state.state === 'down' ? `down: ${state.reason.message} ${state.reason.advice}` : 'starting';
+  }
+
+  #setState(state: DetectorState): void {
+    this.#state = state;
+    this.#o.onState(state);
+  }
+
+  metrics(): Promise<readonly object[]> {
+    return this.#metrics.ask();
+  }
+}
+
+export function publishDetectorState(bus: Bus, state: DetectorState): void {
+  bus.publish('status.detector', {
+    state: state.state,
+    model: state.state === 'running' ? state.info.modelId : null,
+    backend: state.state === 'running' ? state.info.backend : null,
+    reason: state.state === 'down' ? state.reason : null,
+  });
+}

@@ -1,0 +1,72 @@
+import { CodedError } from './contract/errors.ts';
+import type { MetricsAnswer, MetricsRequest, StopCommand } from './contract/host.ts';
+import type { ProcessMeter } from './health/index.ts';
+
+interface HostContext<Message> {
+  /** Aborts when the parent wants us to finish, or is gone. */
+  readonly signal: AbortSignal;
+  /** Drops the message when the parent is gone. */
+  send(message: Message): void;
+  /** From now on the parent may ask for the numbers in `meter`. */
+  meterReady(meter: ProcessMeter): void;
+}
+
+/**
+ * The child's end of the IPC channel: runs `work` on the start command, and exits 0 when it returns, 1 when it
+ * throws. A child never outlives its parent: a lost channel means "finish", like `stop` and SIGTERM do.
+ */
+export function serveParent<Start extends { type: 'start' }, Message extends object>(
+  work: (start: Start, context: HostContext<Message>) => Promise<void>,
+): void {
+  const stopping = new AbortController();
+  let meter: ProcessMeter | null = null;
+  const stop = (): void => stopping.abort();
+  const post = (message: object): void => {
+    if (process.connected) process.send!(message, undefined, undefined, () => {});
+  };
+
+  // Ctrl-C reaches the whole process group; the parent decides when its children finish.
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', stop);
+  process.on('disconnect', stop);
+  process.on('message', (command: Start | MetricsRequest | StopCommand) => {
+    switch (command.type) {
+      case 'start':
+        run(command).catch(fail);
+        break;
+      case 'metrics':
+        answerMetrics(command.requestId).catch(fail);
+        break;
+      case 'stop':
+        stop();
+    }
+  });
+
+  async function run(start: Start): Promise<void> {
+    const context: HostContext<Message> = {
+      signal: stopping.signal,
+      send: post,
+      meterReady: (ready) => (meter = ready),
+    };
+    await work(start, context);
+    if (process.connected) process.disconnect();
+    process.exitCode = 0;
+  }
+
+  async function answerMetrics(requestId: number): Promise<void> {
+    const metrics = meter ? await meter.registry.getMetricsAsJSON() : [];
+    post({ type: 'metrics', requestId, metrics } satisfies MetricsAnswer);
+  }
+
+  function fail(error: unknown): void {
+    if (error instanceof CodedError) {
+      // Already told to the parent; what is sent leaves before the next turn of the event loop.
+      setImmediate(() => process.exit(1));
+      return;
+    }
+    // Uncaught on purpose: Node prints the chain of causes and exits with 1, the parent restarts us.
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}

@@ -1,0 +1,219 @@
+#!/usr/bin/python3
+"""An RTSP camera for tests, on GStreamer's RTSP server.
+
+Reads one JSON object from stdin: {"streams": [{"path", "fps", "codec", "video", "audio", "auth"}]}, where
+`video` names an Annex B file whose access units begin with a delimiter, and `audio` an ADTS file or null.
+Prints {"port": N} when it listens. Afterwards each line of stdin is a command:
+{"do": "pause" | "resume" | "drop" | "remove" | "restore", "path": P}, answered by {"done": ...}.
+It ends when stdin does, so it cannot outlive the test that started it.
+
+What a client sees is a function of the server's clock, as with a real camera: a stream begins at the next
+key frame, loops for ever, and two streams of one scene stay in step.
+"""
+import json
+import sys
+import time
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+
+Gst.init(None)
+ANYBODY = "anybody"
+
+
+def nal_units(stream):
+    """(offset of start code, offset of NAL) of each NAL unit."""
+    at = stream.find(b"\0\0\1")
+    while at >= 0:
+        yield (at - 1 if at and stream[at - 1] == 0 else at), at + 3
+        at = stream.find(b"\0\0\1", at + 3)
+
+
+def access_units(stream, codec):
+    """[(bytes without the delimiter, is key frame)]"""
+    kind = (lambda b: b & 31) if codec == "h264" else (lambda b: (b >> 1) & 63)
+    delimiter = 9 if codec == "h264" else 35
+    keys = {5} if codec == "h264" else {16, 17, 18, 19, 20, 21}
+    nals = list(nal_units(stream)) + [(len(stream), len(stream))]
+    units = []
+    for (start, nal), (end, _) in zip(nals, nals[1:]):
+        if kind(stream[nal]) == delimiter:
+            units.append([b"", False])
+            continue
+        unit = units[-1]
+        unit[0] += stream[start:end]
+        unit[1] |= kind(stream[nal]) in keys
+    return [tuple(unit) for unit in units]
+
+
+def adts_frames(stream):
+    frames, at = [], 0
+    while at + 7 <= len(stream):
+        size = ((stream[at + 3] & 3) << 11) | (stream[at + 4] << 3) | (stream[at + 5] >> 5)
+        frames.append((stream[at : at + size], True))
+        at += size
+    return frames
+
+
+class Track:
+    """Pushes access units into one appsrc, each at its time on the server's clock."""
+
+    def __init__(self, stream, source, units, interval):
+        self.stream, self.source, self.units, self.interval = stream, source, units, interval
+        self.index = int((time.monotonic() - EPOCH) / interval) + 1
+        while not units[self.index % len(units)][1]:
+            self.index += 1
+        self.first = self.index
+        self.start = None
+        self.timer = GLib.timeout_add(self.delay_ms(), self.push)
+
+    def delay_ms(self):
+        return max(0, int((EPOCH + self.index * self.interval - time.monotonic()) * 1000))
+
+    def push(self):
+        if self.start is None:
+            clock = self.source.get_clock()
+            self.start = clock.get_time() - self.source.get_base_time() if clock else 0
+        if not self.stream.paused:
+            buffer = Gst.Buffer.new_wrapped(self.units[self.index % len(self.units)][0])
+            buffer.pts = self.start + int((self.index - self.first) * self.interval * Gst.SECOND)
+            buffer.duration = int(self.interval * Gst.SECOND)
+            self.source.emit("push-buffer", buffer)
+        self.index += 1
+        self.timer = GLib.timeout_add(self.delay_ms(), self.push)
+        return GLib.SOURCE_REMOVE
+
+    def stop(self):
+        GLib.source_remove(self.timer)
+
+
+class Stream(GstRtspServer.RTSPMediaFactory):
+    def __init__(self, spec):
+        super().__init__()
+        self.path, self.paused = spec["path"], False
+        codec = spec["codec"]
+        with open(spec["video"], "rb") as file:
+            self.video = access_units(file.read(), codec)
+        self.interval = 1 / spec["fps"]
+        self.audio = None
+        pay = {"h264": "h264parse ! rtph264pay", "h265": "h265parse ! rtph265pay"}[codec]
+        launch = (
+            f"appsrc name=video is-live=true format=time caps=video/x-{codec},stream-format=byte-stream,"
+            f"alignment=au ! {pay} name=pay0 pt=96 config-interval=-1"
+        )
+        if spec["audio"]:
+            with open(spec["audio"], "rb") as file:
+                self.audio = adts_frames(file.read())
+            launch += (
+                " appsrc name=audio is-live=true format=time caps=audio/mpeg,mpegversion=4,stream-format=adts"
+                " ! aacparse ! rtpmp4gpay name=pay1 pt=97"
+            )
+        self.set_launch(f"( {launch} )")
+        self.set_protocols(GstRtsp.RTSPLowerTrans.TCP | GstRtsp.RTSPLowerTrans.UDP)
+        self.allow(spec["auth"]["user"] if spec["auth"] else ANYBODY)
+        self.connect("media-configure", self.configure)
+
+    def allow(self, role):
+        permissions = GstRtspServer.RTSPPermissions()
+        permissions.add_permission_for_role(role, "media.factory.access", True)
+        permissions.add_permission_for_role(role, "media.factory.construct", True)
+        if role != ANYBODY:  # visible, so that strangers are told 401 and not 404
+            permissions.add_permission_for_role(ANYBODY, "media.factory.access", False)
+        self.set_permissions(permissions)
+
+    def configure(self, _factory, media):
+        bin_ = media.get_element()
+        tracks = []
+
+        def begin(source, _length):
+            if source in begun:
+                return
+            begun.add(source)
+            if source.get_name() == "video":
+                tracks.append(Track(self, source, self.video, self.interval))
+            else:
+                tracks.append(Track(self, source, self.audio, 1024 / 48000))
+
+        begun = set()
+        for name in ("video", "audio"):
+            source = bin_.get_by_name_recurse_up(name)
+            if source:
+                source.connect("need-data", lambda s, n: GLib.idle_add(begin, s, n) and None)
+        media.connect("unprepared", lambda _media: [track.stop() for track in tracks])
+
+
+def close_clients(server, path):
+    for client in server.client_filter(lambda *_: GstRtspServer.RTSPFilterResult.REF):
+        for session in client.session_filter(lambda *_: GstRtspServer.RTSPFilterResult.REF):
+            if session.get_media(path)[0]:
+                client.close()
+                break
+
+
+def require_login(server, specs):
+    auth = GstRtspServer.RTSPAuth()
+    auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", ANYBODY)
+    auth.set_default_token(token)
+    for spec in specs:
+        if spec["auth"]:
+            user, password = spec["auth"]["user"], spec["auth"]["password"]
+            token = GstRtspServer.RTSPToken()
+            token.set_string("media.factory.role", user)
+            if spec["auth"].get("basic"):
+                auth.set_supported_methods(GstRtsp.RTSPAuthMethod.BASIC)
+                auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
+            else:
+                auth.add_digest(user, password, token)
+    server.set_auth(auth)
+
+
+def main():
+    specs = json.loads(sys.stdin.readline())["streams"]
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service("0")
+    require_login(server, specs)
+    mounts = server.get_mount_points()
+    streams = {spec["path"]: Stream(spec) for spec in specs}
+    for path, stream in streams.items():
+        mounts.add_factory(path, stream)
+    if server.attach(None) == 0:
+        sys.exit("cannot listen")
+    loop = GLib.MainLoop()
+
+    def obey(channel, _condition):
+        line = channel.readline()
+        if not line:
+            loop.quit()
+            return GLib.SOURCE_REMOVE
+        command = json.loads(line)
+        do, path = command["do"], command["path"]
+        stream = streams[path]
+        if do == "pause":
+            stream.paused = True
+        elif do == "resume":
+            stream.paused = False
+        elif do == "drop":
+            close_clients(server, path)
+        elif do == "remove":
+            mounts.remove_factory(path)
+            close_clients(server, path)
+        elif do == "restore":
+            streams[path] = Stream(next(spec for spec in specs if spec["path"] == path))
+            mounts.add_factory(path, streams[path])
+        print(json.dumps({"done": command}), flush=True)
+        return GLib.SOURCE_CONTINUE
+
+    GLib.io_add_watch(sys.stdin, GLib.IO_IN | GLib.IO_HUP, obey)
+    print(json.dumps({"port": server.get_bound_port()}), flush=True)
+    loop.run()
+
+
+EPOCH = time.monotonic()
+main()
