@@ -95,7 +95,6 @@ export async function startApp({ settings, version, clock, log }: AppOptions): P
     ...settings.metrics,
     log,
     collect: async () => {
-      meter.set('spyoncino_bus_clients', bus.clients);
       const children = await Promise.all([detector, ...cameras].map((desk) => desk.metrics()));
       return mergeMetrics(meter.registry, children);
     },

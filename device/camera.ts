@@ -1,4 +1,4 @@
-import { mkdir, open, rename } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Analysis } from './analysis.ts';
 import { decodeAt, runCapture } from './capture/index.ts';
@@ -7,6 +7,7 @@ import type { EventFact, Fact, MotionFact } from './contract/facts.ts';
 import type { Meter } from './contract/metrics.ts';
 import type { CameraSettings } from './contract/settings.ts';
 import type { Clock } from './kernel/clock.ts';
+import { makeDirectoryDurable, renameDurable } from './kernel/durable-file.ts';
 import type { Log } from './kernel/log.ts';
 import { TaskSet } from './kernel/tasks.ts';
 import { createRecorder, recoverClips, type Recorder } from './record/index.ts';
@@ -155,12 +156,12 @@ class StillTaker {
 
 /** After a power cut the file holds either the old bytes or the new ones. */
 async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeDirectoryDurable(dirname(path));
   const temporary = `${path}.tmp`;
   {
     await using file = await open(temporary, 'w');
     await file.writeFile(bytes);
     await file.datasync();
   }
-  await rename(temporary, path);
+  await renameDurable(temporary, path);
 }

@@ -10,16 +10,12 @@ import type {
   MotionFact,
 } from '../contract/facts.ts';
 import type { ErrorReport } from '../contract/errors.ts';
-import type { Payload, TopicName, TopicPattern } from '../contract/topics.ts';
-
-/** The part of the bus that facts need. */
-export interface Publisher {
-  publish<P extends TopicPattern>(topic: TopicName<P>, payload: Payload<P>): void;
-}
+import type { Payload } from '../contract/topics.ts';
+import type { Bus } from './broker.ts';
 
 /** Says on the bus what a camera's chain said. */
 export function publishFact(
-  bus: Publisher,
+  bus: Pick<Bus, 'publish'>,
   fact: EventFact | MotionFact | ClipPartialFact | ClipReadyFact | GapFact,
 ): void {
   switch (fact.type) {

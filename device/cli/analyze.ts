@@ -12,7 +12,7 @@ import { connectDetector, createDetectServer } from '../detect/index.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { createLog, type Log } from '../kernel/log.ts';
 import { loadSettings } from '../settings/index.ts';
-import { parse, parseNumber, PLACES, PLACES_HELP, places, type Verb } from './verb.ts';
+import { parse, parseBackend, parseNumber, PLACES, PLACES_HELP, places, type Verb } from './verb.ts';
 
 export const verb: Verb = {
   help: `
@@ -50,7 +50,7 @@ With --json each finished event is one line
     );
     if (files.length === 0) throw new CodedError('USAGE', 'analyze needs at least one FILE');
     const { configDir, configRequired, dataDir } = places(values);
-    const config = values.config === undefined ? null : resolve(values.config as string);
+    const config = values.config === undefined ? null : resolve(values.config);
     const { settings } = await loadSettings({
       configDir: config ? dirname(config) : configDir,
       ...(config ? { configFile: basename(config) } : {}),
@@ -59,14 +59,13 @@ With --json each finished event is one line
       env: process.env,
       fallbackCameras: [{ camera_id: 'file', video_file: 'analyze' }],
     });
-    const camera = pickCamera(settings.cameras, values.camera as string | undefined);
+    const camera = pickCamera(settings.cameras, values.camera);
     const detection = {
       ...settings.detection,
-      ...(values.model === undefined ? {} : { model: values.model as string }),
-      ...(values.backend === undefined ? {} : { backend: parseBackend(values.backend as string) }),
+      ...(values.model === undefined ? {} : { model: values.model }),
+      ...(values.backend === undefined ? {} : { backend: parseBackend(values.backend) }),
     };
-    const fps =
-      values.fps === undefined ? camera.detection.fps : parseNumber('fps', values.fps as string, 0.1, 60);
+    const fps = values.fps === undefined ? camera.detection.fps : parseNumber('fps', values.fps, 0.1, 60);
     const log = createLog({
       name: 'analyze',
       level: process.env.SPYONCINO_SYSTEM__LOGGING__LOG_LEVEL ?? 'warn',
@@ -190,14 +189,6 @@ function intervals(facts: readonly MotionFact[]): [number, number][] {
     pairs.push([round3(facts[i]!.mediaMs / 1000), round3(facts[i + 1]!.mediaMs / 1000)]);
   }
   return pairs;
-}
-
-const BACKENDS = ['auto', 'tfjs-wasm', 'tfjs-webgpu', 'tfjs-node', 'onnx'] as const;
-
-function parseBackend(name: string): (typeof BACKENDS)[number] {
-  const backend = BACKENDS.find((known) => known === name);
-  if (!backend) throw new CodedError('USAGE', `--backend takes one of ${BACKENDS.join(', ')}`);
-  return backend;
 }
 
 function pickCamera(cameras: readonly CameraSettings[], id: string | undefined): CameraSettings {

@@ -37,9 +37,9 @@ export interface FetchFootageOptions {
 export async function fetchFootage(options: FetchFootageOptions): Promise<string> {
   const { cacheDir, signal } = options;
   const path = join(cacheDir, FILE);
-  if (await isFootage(path)) return path;
   let workDir: string | null = null;
   try {
+    if (await isFootage(path)) return path;
     await mkdir(cacheDir, { recursive: true });
     // Not in the temporary directory, which is memory on many small boxes.
     workDir = await mkdtemp(join(cacheDir, '.fetch-'));

@@ -8,7 +8,7 @@ import type { Settings } from '../contract/settings.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { createLog, type Log } from '../kernel/log.ts';
 import { loadSettings, type CameraInput } from '../settings/index.ts';
-import { fetchFootage } from './footage.ts';
+import { fetchFootage, type FootageProgress } from './footage.ts';
 import { friendlyPath, parse, PLACES, PLACES_HELP, places, type Verb } from './verb.ts';
 import { readBuildInfo } from './version.ts';
 
@@ -104,13 +104,26 @@ async function findCamera(dataDir: string, log: Log): Promise<CameraInput> {
   try {
     const path = await fetchFootage({
       cacheDir: join(dataDir, 'cache'),
-      onProgress: (text) => log.info(text),
+      onProgress: showFetching(),
     });
     return { camera_id: 'demo', name: 'Demo: pedestrians', video_file: path };
   } catch (error) {
     log.warn({ err: error }, 'the demo footage could not be fetched: showing a test pattern instead');
     return { camera_id: 'demo', name: 'Demo: test pattern', test_pattern: true };
   }
+}
+
+/** A line for every tenth; people see that something happens, logs stay short. */
+function showFetching(): (progress: FootageProgress) => void {
+  let shown = -1;
+  return ({ receivedBytes, totalBytes }) => {
+    const tenths = Math.floor((10 * receivedBytes) / totalBytes);
+    if (tenths <= shown) return;
+    shown = tenths;
+    process.stderr.write(
+      `fetching the demo footage, once: ${tenths * 10} % of ${Math.round(totalBytes / 1e6)} MB\n`,
+    );
+  };
 }
 
 /** Asked in a process of its own: the agent itself never loads the media library. */

@@ -33,11 +33,11 @@ for everything below, elsewhere for one segment. Without a topic: everything. En
     const end = (): void => stop.abort();
     process.once('SIGINT', end);
     process.once('SIGTERM', end);
-    let left = values.count === undefined ? Infinity : parseNumber('count', values.count as string, 1, 1e9);
+    let left = values.count === undefined ? Infinity : parseNumber('count', values.count, 1, 1e9);
     await subscribe({
-      host: values.host as string,
-      port: parseNumber('port', values.port as string, 1, 65_535),
-      ...(values.node === undefined ? {} : { node: values.node as string }),
+      host: values.host,
+      port: parseNumber('port', values.port, 1, 65_535),
+      ...(values.node === undefined ? {} : { node: values.node }),
       globs: positionals.length > 0 ? positionals : ['*'],
       signal: stop.signal,
       onMessage({ topic, payload }) {

@@ -19,6 +19,14 @@ export const PLACES = {
 export const PLACES_HELP = `  --config-dir DIR   configuration (SPYONCINO_CONFIG_DIR; config/ in a checkout, else /etc/spyoncino)
   --data-dir DIR     media and state (SPYONCINO_DATA_DIR; data/ in a checkout, else /var/lib/spyoncino)`;
 
+const BACKENDS = ['auto', 'tfjs-wasm', 'tfjs-webgpu', 'tfjs-node', 'onnx'] as const;
+
+export function parseBackend(name: string): (typeof BACKENDS)[number] {
+  const backend = BACKENDS.find((known) => known === name);
+  if (!backend) throw new CodedError('USAGE', `--backend takes one of ${BACKENDS.join(', ')}`);
+  return backend;
+}
+
 /** `parseArgs` whose complaints are errors of ours. */
 export function parse<O extends ParseArgsOptionsConfig>(
   argv: readonly string[],
@@ -26,7 +34,7 @@ export function parse<O extends ParseArgsOptionsConfig>(
   allowPositionals = false,
 ) {
   try {
-    return parseArgs({ args: [...argv], options, allowPositionals, strict: true });
+    return parseArgs({ args: [...argv], options, allowPositionals, strict: true as const });
   } catch (error) {
     throw new CodedError('USAGE', (error as Error).message, { cause: error });
   }

@@ -10,6 +10,9 @@ import {
   type Meter,
 } from '../contract/metrics.ts';
 
+/** Also how often an otherwise idle process is woken up to be measured. */
+const LOOP_SAMPLE_MS = 200;
+
 /** The metrics of one process. */
 export interface ProcessMeter extends Meter, Disposable {
   readonly registry: Registry;
@@ -37,7 +40,7 @@ export function createMeter(labels: Readonly<Record<string, string>>): ProcessMe
       return new Gauge({ name, help, labelNames: [...labels], registers: [registry] });
     });
 
-  const loopDelay = monitorEventLoopDelay({ resolution: 20 });
+  const loopDelay = monitorEventLoopDelay({ resolution: LOOP_SAMPLE_MS });
   loopDelay.enable();
   for (const [name, read] of [
     ['spyoncino_event_loop_delay_ms', readLoopDelay],
@@ -57,9 +60,10 @@ export function createMeter(labels: Readonly<Record<string, string>>): ProcessMe
     );
   }
   function readLoopDelay(): number {
-    const ms = loopDelay.percentile(99) / 1e6;
+    // The monitor records the time between two ticks of its timer, not how late they are.
+    const lateMs = Math.max(0, loopDelay.percentile(99) / 1e6 - LOOP_SAMPLE_MS);
     loopDelay.reset();
-    return ms;
+    return lateMs;
   }
 
   return {

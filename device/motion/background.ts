@@ -10,6 +10,8 @@ const SPREAD_PER_SIGMA = 1.15;
 const SPREAD_PER_MEAN_DEVIATION = 1.44;
 /** Spreads a pixel must leave: 2.3 × 1.15 σ = 2.6 σ; the vote of neighbours does the rest. */
 const SPREADS = 2.3;
+/** Learning the spread is the dearest step, and the least urgent: so many pictures share it. */
+const SPREAD_TURNS = 4;
 const MIN_SPREAD = 0.4;
 /** Flags and branches in a gale reach this; more would make the place blind. */
 const MAX_SPREAD = 24;
@@ -27,13 +29,23 @@ const STILL_LEVELS = 2;
  */
 export class Background {
   readonly mean: Float32Array;
+  /** How many times its threshold (more than 1) each differing pixel of the last picture differs; else 0. */
+  readonly ratio: Float32Array;
+  /** Indices of the pixels that differed, ascending; as many as `judge` returned. */
+  differing: Int32Array;
+  #differedBefore: Int32Array;
   readonly #spread: Float32Array;
   readonly #stillMs: Float32Array;
   readonly #previous: Uint8Array;
   #learnt = 0;
+  #turn = 0;
+  #count = 0;
 
   constructor(pixels: number) {
     this.mean = new Float32Array(pixels);
+    this.ratio = new Float32Array(pixels);
+    this.differing = new Int32Array(pixels);
+    this.#differedBefore = new Int32Array(pixels);
     this.#spread = new Float32Array(pixels);
     this.#stillMs = new Float32Array(pixels);
     this.#previous = new Uint8Array(pixels);
@@ -77,57 +89,77 @@ export class Background {
   }
 
   /**
-   * Judges every pixel, then learns from it. Writes into `ratio` how many times its threshold each pixel
-   * differs (0 where masked), and returns how many exceed 1.
-   * `gain` is the brightness of the whole picture against the background, which it takes over.
+   * Judges every pixel, then learns from it. Returns how many differ; `differing` and `ratio` tell which.
+   * `gain` is the brightness of the whole picture against the background, which takes it over.
    */
   judge(o: {
     luma: Uint8Array;
     open: Uint8Array;
-    ratio: Float32Array;
     elapsedMs: number;
     gain: number;
     noise: number;
     contrast: number;
   }): number {
-    const { luma, open, ratio, elapsedMs, gain, noise, contrast } = o;
-    const { mean } = this;
+    const { luma, open, elapsedMs, gain, noise, contrast } = o;
+    const { mean, ratio } = this;
+    const before = this.differing;
+    const countBefore = this.#count;
+    const differing = this.#differedBefore;
     const spread = this.#spread;
-    const stillMs = this.#stillMs;
-    const previous = this.#previous;
     const follow = 1 - Math.exp(-elapsedMs / FOLLOW_MS);
-    const widen = 1 + ((1 - EXCEEDED) * elapsedMs) / SPREAD_MS;
-    const narrow = 1 / (1 + (EXCEEDED * elapsedMs) / SPREAD_MS);
     const noiseSpread = Math.max(MIN_SPREAD, noise * SPREAD_PER_SIGMA);
-    const stillBelow = STILL_LEVELS + STILL_SIGMAS * noise;
-    let exceeding = 0;
+    for (let k = 0; k < countBefore; k++) ratio[before[k]!] = 0;
+    let count = 0;
+    if (gain !== 1) for (let i = 0; i < mean.length; i++) mean[i] = Math.min(255, mean[i]! * gain);
+    this.#widen(luma, elapsedMs);
     for (let i = 0; i < mean.length; i++) {
-      const value = luma[i]!;
-      const expected = gain === 1 ? mean[i]! : Math.min(255, mean[i]! * gain);
-      const difference = value - expected;
-      const size = difference < 0 ? -difference : difference;
-      const own = spread[i]!;
-      const times = open[i] === 0 ? 0 : size / (contrast + SPREADS * (own > noiseSpread ? own : noiseSpread));
-      ratio[i] = times;
-      const next = size > own ? own * widen : own * narrow;
-      spread[i] = next < MIN_SPREAD ? MIN_SPREAD : next > MAX_SPREAD ? MAX_SPREAD : next;
-      if (times <= 1) {
-        mean[i] = expected + follow * difference;
-        stillMs[i] = 0;
-        continue;
-      }
-      exceeding++;
-      mean[i] = expected;
-      const change = value - previous[i]!;
-      if (change > stillBelow || change < -stillBelow) {
-        stillMs[i] = Math.max(0, stillMs[i]! - 2 * elapsedMs);
-      } else if ((stillMs[i]! += elapsedMs) >= ABSORB_MS) {
-        mean[i] = value;
-        spread[i] = noiseSpread;
-        stillMs[i] = 0;
+      const difference = luma[i]! - mean[i]!;
+      const size = Math.abs(difference);
+      const threshold = contrast + SPREADS * Math.max(spread[i]!, noiseSpread);
+      if (size > threshold && open[i] !== 0) {
+        ratio[i] = size / threshold;
+        differing[count++] = i;
+      } else {
+        mean[i]! += follow * difference;
       }
     }
-    previous.set(luma);
-    return exceeding;
+    for (let k = 0; k < countBefore; k++) if (ratio[before[k]!] === 0) this.#stillMs[before[k]!] = 0;
+    this.differing = differing;
+    this.#differedBefore = before;
+    this.#count = count;
+    this.#absorb(luma, elapsedMs, noise);
+    this.#previous.set(luma);
+    return count;
+  }
+
+  /** The spread of every nth pixel takes n steps at once; the next picture is the turn of its neighbour. */
+  #widen(luma: Uint8Array, elapsedMs: number): void {
+    const { mean } = this;
+    const spread = this.#spread;
+    const stepMs = elapsedMs * SPREAD_TURNS;
+    const widen = 1 + ((1 - EXCEEDED) * stepMs) / SPREAD_MS;
+    const narrow = 1 / (1 + (EXCEEDED * stepMs) / SPREAD_MS);
+    this.#turn = (this.#turn + 1) % SPREAD_TURNS;
+    for (let i = this.#turn; i < mean.length; i += SPREAD_TURNS) {
+      const own = spread[i]!;
+      const next = Math.abs(luma[i]! - mean[i]!) > own ? own * widen : own * narrow;
+      spread[i] = Math.min(MAX_SPREAD, Math.max(MIN_SPREAD, next));
+    }
+  }
+
+  /** Pixels that differ but stand still become background. */
+  #absorb(luma: Uint8Array, elapsedMs: number, noise: number): void {
+    const { differing } = this;
+    const stillMs = this.#stillMs;
+    const stillBelow = STILL_LEVELS + STILL_SIGMAS * noise;
+    for (let k = 0; k < this.#count; k++) {
+      const i = differing[k]!;
+      const still = Math.abs(luma[i]! - this.#previous[i]!) <= stillBelow;
+      stillMs[i] = still ? stillMs[i]! + elapsedMs : Math.max(0, stillMs[i]! - 2 * elapsedMs);
+      if (stillMs[i] < ABSORB_MS) continue;
+      this.mean[i] = luma[i]!;
+      this.#spread[i] = Math.max(MIN_SPREAD, noise * SPREAD_PER_SIGMA);
+      stillMs[i] = 0;
+    }
   }
 }

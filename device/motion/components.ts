@@ -1,4 +1,5 @@
 import type { Size } from '../contract/geometry.ts';
+import type { Background } from './background.ts';
 
 /** A connected patch of differing pixels; edges in pixels, the far ones exclusive. */
 export interface Patch {
@@ -28,7 +29,9 @@ const LIGHT_MIN_TEXTURE = 25;
  */
 export class PatchFinder {
   readonly #size: Size;
-  readonly #columns: Uint8Array;
+  /** Votes per pixel, with a frame of one pixel around the picture, and whether a row has any. */
+  readonly #votes: Uint8Array;
+  readonly #rowVotes: Uint8Array;
   readonly #labels: Int32Array;
   readonly #parent: Int32Array;
   /** x1, y1, x2, y2, area per label. */
@@ -38,7 +41,8 @@ export class PatchFinder {
 
   constructor(size: Size) {
     this.#size = size;
-    this.#columns = new Uint8Array(size.width + 2);
+    this.#votes = new Uint8Array((size.width + 2) * (size.height + 2));
+    this.#rowVotes = new Uint8Array(size.height + 2);
     this.#labels = new Int32Array((size.width + 2) * 2);
     // Two 8-connected patches cannot begin closer than every second pixel of every second row.
     const labels = (Math.ceil(size.width / 2) + 1) * (Math.ceil(size.height / 2) + 1);
@@ -47,39 +51,55 @@ export class PatchFinder {
     this.#sums = new Float64Array(labels * 6);
   }
 
-  /** `ratio` > 1 marks a differing pixel. `noise` is σ in levels. Largest patches first. */
-  find(ratio: Float32Array, luma: Uint8Array, mean: Float32Array, open: Uint8Array, noise: number): Patch[] {
-    const labels = this.#label(ratio, luma, mean, open);
-    return this.#collect(labels, noise);
+  /** Largest patches first. `differing` is what the background's `judge` returned, `noise` its σ in levels. */
+  find(o: {
+    luma: Uint8Array;
+    background: Background;
+    differing: number;
+    open: Uint8Array;
+    noise: number;
+  }): Patch[] {
+    this.#vote(o.background.differing, o.differing);
+    return this.#collect(this.#label(o.luma, o.background, o.open), o.noise);
   }
 
-  #label(ratio: Float32Array, luma: Uint8Array, mean: Float32Array, open: Uint8Array): number {
+  #vote(differing: Int32Array, count: number): void {
+    const { width } = this.#size;
+    const stride = width + 2;
+    const votes = this.#votes.fill(0);
+    const rowVotes = this.#rowVotes.fill(0);
+    for (let k = 0; k < count; k++) {
+      const i = differing[k]!;
+      const y = (i / width) | 0;
+      // Of the frame around the picture: one column left, one row above.
+      const v = i + 2 * y;
+      for (let row = 0; row < 3; row++) {
+        const at = v + row * stride;
+        votes[at]!++;
+        votes[at + 1]!++;
+        votes[at + 2]!++;
+        rowVotes[y + row] = 1;
+      }
+    }
+  }
+
+  /** Returns the highest label. */
+  #label(luma: Uint8Array, { ratio, mean }: Background, open: Uint8Array): number {
     const { width, height } = this.#size;
     const stride = width + 2;
-    const columns = this.#columns;
+    const votes = this.#votes;
     const rows = this.#labels.fill(0);
     let labels = 0;
     for (let y = 0; y < height; y++) {
       const row = (y & 1) * stride + 1;
       const above = ((y + 1) & 1) * stride + 1;
-      const base = y * width;
-      let any = 0;
-      for (let x = 0; x < width; x++) {
-        const i = base + x;
-        const votes =
-          (ratio[i]! > 1 ? 1 : 0) +
-          (y > 0 && ratio[i - width]! > 1 ? 1 : 0) +
-          (y + 1 < height && ratio[i + width]! > 1 ? 1 : 0);
-        columns[x + 1] = votes;
-        any |= votes;
-      }
-      if (any === 0) {
+      if (this.#rowVotes[y + 1] === 0) {
         rows.fill(0, row, row + width);
         continue;
       }
       for (let x = 0; x < width; x++) {
-        const i = base + x;
-        if (columns[x]! + columns[x + 1]! + columns[x + 2]! < VOTES || open[i] === 0) {
+        const i = y * width + x;
+        if (votes[(y + 1) * stride + x + 1]! < VOTES || open[i] === 0) {
           rows[row + x] = 0;
           continue;
         }
@@ -184,43 +204,4 @@ export class PatchFinder {
     const covariance = this.#sums[t + 5]! / area - value * mean;
     return covariance > LIGHT_CORRELATION * Math.sqrt(valueVariance * meanVariance);
   }
-}
-
-/** Joins patches whose gap is small against their size: head and legs are one person. Changes `patches`. */
-export function mergeNear(patches: Patch[]): Patch[] {
-  for (let merged = true; merged;) {
-    merged = false;
-    for (let i = 0; i < patches.length; i++) {
-      const a = patches[i]!;
-      for (let j = patches.length - 1; j > i; j--) {
-        const b = patches[j]!;
-        if (!near(a, b)) continue;
-        absorb(a, b);
-        patches.splice(j, 1);
-        merged = true;
-      }
-    }
-  }
-  return patches;
-}
-
-const GAP_PIXELS = 2;
-const GAP_OF_SIZE = 0.15;
-
-function near(a: Patch, b: Patch): boolean {
-  const gapX = Math.max(a.x1, b.x1) - Math.min(a.x2, b.x2);
-  const gapY = Math.max(a.y1, b.y1) - Math.min(a.y2, b.y2);
-  const size = Math.max(Math.min(a.x2 - a.x1, b.x2 - b.x1), Math.min(a.y2 - a.y1, b.y2 - b.y1));
-  const reach = GAP_PIXELS + GAP_OF_SIZE * size;
-  return gapX <= reach && gapY <= reach;
-}
-
-function absorb(a: Patch, b: Patch): void {
-  const area = a.area + b.area;
-  a.strength = (a.strength * a.area + b.strength * b.area) / area;
-  a.area = area;
-  a.x1 = Math.min(a.x1, b.x1);
-  a.y1 = Math.min(a.y1, b.y1);
-  a.x2 = Math.max(a.x2, b.x2);
-  a.y2 = Math.max(a.y2, b.y2);
 }

@@ -1,9 +1,10 @@
 import type { Box, Size } from '../contract/geometry.ts';
 import type { MotionSettings } from '../contract/settings.ts';
 import { Background } from './background.ts';
-import { mergeNear, PatchFinder, type Patch } from './components.ts';
+import { PatchFinder, type Patch } from './components.ts';
 import { LightMeter } from './light.ts';
 import { rasterizeMasks } from './mask.ts';
+import { mergeNear } from './merge.ts';
 import { Persistence } from './persistence.ts';
 import { thresholds, type Thresholds } from './sensitivity.ts';
 
@@ -49,7 +50,7 @@ const UPHEAVAL_GAIN = 1.3;
 const GAP_MS = 30_000;
 const MAX_STEP_MS = 2_000;
 /** Gain changes smaller than this are left to the background's own following. */
-const GAIN_DEADBAND = 0.004;
+const GAIN_DEADBAND = 0.01;
 const NOISE_FOLLOW_MS = 1_000;
 /** While learning, before the noise is known: a pixel that differs this much counts towards an upheaval. */
 const UPHEAVAL_LEVELS = 8;
@@ -83,7 +84,6 @@ class Detector implements MotionDetector {
   readonly #thresholds: Thresholds;
   readonly #open: Uint8Array;
   readonly #openPixels: number;
-  readonly #ratio: Float32Array;
   readonly #background: Background;
   readonly #light: LightMeter;
   readonly #patches: PatchFinder;
@@ -100,7 +100,6 @@ class Detector implements MotionDetector {
     this.#thresholds = thresholds(settings.sensitivity);
     this.#open = rasterizeMasks(settings.masks, size);
     this.#openPixels = this.#open.reduce((sum, open) => sum + open, 0);
-    this.#ratio = new Float32Array(pixels);
     this.#background = new Background(pixels);
     this.#light = new LightMeter(size);
     this.#patches = new PatchFinder(size);
@@ -124,22 +123,21 @@ class Detector implements MotionDetector {
 
     const elapsedMs = Math.min(MAX_STEP_MS, sinceLastMs);
     const jump = light.gain > UPHEAVAL_GAIN || light.gain < 1 / UPHEAVAL_GAIN;
-    const exceeding = background.judge({
+    const differing = background.judge({
       luma,
       open: this.#open,
-      ratio: this.#ratio,
       elapsedMs,
       gain: jump || Math.abs(light.gain - 1) < GAIN_DEADBAND ? 1 : light.gain,
       noise: this.#noise,
       contrast: this.#thresholds.contrast,
     });
-    if (jump || exceeding > UPHEAVAL_SHARE * this.#openPixels) {
+    if (jump || differing > UPHEAVAL_SHARE * this.#openPixels) {
       if (!this.#upheavalSpent) return this.#startLearning('lighting', luma, mediaMs);
     } else {
       this.#upheavalSpent = false;
       this.#noise += (light.noise - this.#noise) * (1 - Math.exp(-elapsedMs / NOISE_FOLLOW_MS));
     }
-    return this.#answer(exceeding === 0 ? NOTHING : this.#boxes(luma), 'none', mediaMs);
+    return this.#answer(differing === 0 ? NOTHING : this.#boxes(luma, differing), 'none', mediaMs);
   }
 
   #startLearning(why: Learning['why'], luma: Uint8Array, mediaMs: number): MotionResult {
@@ -171,10 +169,16 @@ class Detector implements MotionDetector {
     return this.#answer(NOTHING, why, mediaMs);
   }
 
-  #boxes(luma: Uint8Array): MotionBox[] {
+  #boxes(luma: Uint8Array, differing: number): MotionBox[] {
     const { width, height } = this.size;
     const minPixels = this.#thresholds.minArea * width * height;
-    const found = this.#patches.find(this.#ratio, luma, this.#background.mean, this.#open, this.#noise);
+    const found = this.#patches.find({
+      luma,
+      background: this.#background,
+      differing,
+      open: this.#open,
+      noise: this.#noise,
+    });
     return mergeNear(found)
       .filter(({ area }) => area >= minPixels)
       .map((patch) => ({

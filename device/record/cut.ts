@@ -56,13 +56,17 @@ const MAX_AUDIO_DELAY_MS = 500;
  */
 export function cut(gops: readonly Gop[], cursor: Cursor, options: CutOptions): Cut {
   const video = cutVideo(gops, cursor.video, options);
-  const startsClip = options.clip === null && video.pieces.length > 0;
-  const audioFrom = startsClip ? later(cursor.audio, { gop: video.pieces[0]!.gop.no, index: 0 }) : cursor.audio;
-  const awaitsAudio = !options.isLast && video.stop !== null && !isAudioComplete(gops, video.stop, options);
-  const ends = awaitsAudio ? 'nothing' : (video.stop?.ends ?? (options.isLast && !video.more ? 'take' : 'nothing'));
+  const first = video.pieces[0]?.gop;
+  const audioFrom =
+    options.clip === null && first ? later(cursor.audio, { gop: first.no, index: 0 }) : cursor.audio;
+  const stream = options.clip?.stream ?? first?.stream;
+  const awaitsAudio = !options.isLast && video.stop !== null && !isAudioComplete(gops, video.stop, stream);
+  const ends = awaitsAudio
+    ? 'nothing'
+    : (video.stop?.ends ?? (options.isLast && !video.more ? 'take' : 'nothing'));
   const audio = cutAudio(gops, audioFrom, video, ends !== 'nothing');
   return {
-    fragments: assemble(video.pieces, audio.packets, options.clip?.stream),
+    fragments: assemble(video.pieces, audio.packets, stream),
     cursor: { video: video.position, audio: audio.position },
     ends,
     more: video.more,
@@ -138,15 +142,15 @@ function firstOfNext(gop: Gop, next: Gop | undefined): MediaPacket | null {
 }
 
 /** Audio arrives in order, so one packet from behind the stop proves that none from before it is missing. */
-function isAudioComplete(gops: readonly Gop[], stop: Stop, { clip }: CutOptions): boolean {
+function isAudioComplete(gops: readonly Gop[], stop: Stop, stream: StreamInfo | undefined): boolean {
   const newest = gops.at(-1);
-  if (!newest || !clip?.stream.audio) return true;
+  if (!newest || !stream?.audio) return true;
   const newestUtcMs = decodeUtcMs(newest.video.at(-1)!, newest.stream.video.timescale);
   if (stop.ends === 'take') {
     if (newestUtcMs >= stop.endUtcMs + MAX_AUDIO_DELAY_MS) return true;
     return gops.some(({ audio }) => (audio.at(-1)?.utcMs ?? -Infinity) >= stop.endUtcMs);
   }
-  if (stop.gop.stream.generation !== clip.stream.generation) return true;
+  if (stop.gop.stream !== stream) return true;
   if (newestUtcMs >= stop.gop.video[0]!.utcMs + MAX_AUDIO_DELAY_MS) return true;
   return gops.some(({ no, audio }) => no >= stop.gop.no && audio.length > 0);
 }
@@ -163,7 +167,9 @@ function cutAudio(
   if (pieces.length === 0 && !atEnd) return { packets, position };
   for (const gop of gops) {
     if (gop.no < from.gop) continue;
-    if (stop?.ends === 'clip' && gop.no >= stop.gop.no) return { packets, position: { gop: stop.gop.no, index: 0 } };
+    if (stop?.ends === 'clip' && gop.no >= stop.gop.no) {
+      return { packets, position: atEnd ? { gop: stop.gop.no, index: 0 } : position };
+    }
     if (more && gop.no > videoPosition.gop) break;
     for (let i = gop.no === from.gop ? from.index : 0; i < gop.audio.length; i++) {
       const packet = gop.audio[i]!;
@@ -179,10 +185,10 @@ function cutAudio(
 function assemble(
   pieces: readonly Piece[],
   audio: readonly MediaPacket[],
-  clipStream: StreamInfo | undefined,
+  stream: StreamInfo | undefined,
 ): readonly Fragment[] {
   if (pieces.length === 0) {
-    return audio.length > 0 && clipStream ? [{ stream: clipStream, video: [], following: null, audio }] : [];
+    return audio.length > 0 && stream ? [{ stream, video: [], following: null, audio }] : [];
   }
   let dealt = 0;
   return pieces.map(({ gop, packets, following }, i) => {

@@ -105,14 +105,18 @@ function writeTrack(out: BoxWriter, track: TrackBoxes): void {
     }
     out.box('mdia', () => {
       out.fullBox('mdhd', 1, 0, () =>
-        out.u64(createdSeconds).u64(createdSeconds).u32(track.timescale).u64(0).u16(UNDETERMINED_LANGUAGE).u16(0),
+        out
+          .u64(createdSeconds)
+          .u64(createdSeconds)
+          .u32(track.timescale)
+          .u64(0)
+          .u16(UNDETERMINED_LANGUAGE)
+          .u16(0),
       );
       out.fullBox('hdlr', 0, 0, () => out.zeros(4).text(handler).zeros(13));
       out.box('minf', () => {
         track.mediaHeader();
-        out.box('dinf', () =>
-          out.fullBox('dref', 0, 0, () => out.u32(1).fullBox('url ', 0, 1, () => {})),
-        );
+        out.box('dinf', () => out.fullBox('dref', 0, 0, () => out.u32(1).fullBox('url ', 0, 1, () => {})));
         out.box('stbl', () => {
           out.fullBox('stsd', 0, 0, () => {
             out.u32(1);

@@ -39,7 +39,8 @@ export function readNote(body: Uint8Array): ClipNote | null {
   }
   if (typeof value !== 'object' || value === null) return null;
   const { clip_id, camera_id, start_ts, event_ids } = value as Record<string, unknown>;
-  if (typeof clip_id !== 'string' || typeof camera_id !== 'string' || typeof start_ts !== 'number') return null;
+  if (typeof clip_id !== 'string' || typeof camera_id !== 'string' || typeof start_ts !== 'number')
+    return null;
   if (!Array.isArray(event_ids) || !event_ids.every((id) => typeof id === 'string')) return null;
   return { clipId: clip_id, cameraId: camera_id, startUtcMs: start_ts, eventIds: event_ids };
 }

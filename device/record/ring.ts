@@ -20,10 +20,16 @@ export interface TrimOptions {
   readonly keepMs: number;
   readonly maxBytes: number;
   /** Not yet written: kept beyond `keepMs`, and missed when the bytes run out. */
-  isNeeded(gop: Gop): boolean;
+  readonly isNeeded: (gop: Gop) => boolean;
   /** Being written at this moment: stays. */
-  isPinned(gop: Gop): boolean;
+  readonly isPinned: (gop: Gop) => boolean;
 }
+
+/**
+ * `stale`: of a stream that is over or unknown. `before_key`: cannot be decoded, as its key frame never came.
+ * `no_room`: cannot be decoded, as its key frame or what follows had to be given up.
+ */
+type Outcome = 'kept' | 'stale' | 'before_key' | 'no_room';
 
 /**
  * The compressed recent past of one camera: whole GOPs, bounded by bytes and by time. Data of packets is
@@ -32,7 +38,8 @@ export interface TrimOptions {
 export class PacketRing {
   readonly #gops: GrowingGop[] = [];
   #stream: StreamInfo | null = null;
-  #awaitingKey = true;
+  /** Why pictures are refused until the next key frame. */
+  #refusal: 'before_key' | 'no_room' | null = 'before_key';
   #nextNo = 0;
   #bytes = 0;
 
@@ -41,29 +48,38 @@ export class PacketRing {
     return this.#gops;
   }
 
+  /** Of the packets that come now. */
+  get stream(): StreamInfo | null {
+    return this.#stream;
+  }
+
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Number that the next GOP will have. */
+  /** Whether pictures are given up until the next key frame, for want of room. */
+  get isFull(): boolean {
+    return this.#refusal === 'no_room';
+  }
+
+  /** Number that the next GOP will have, or less. */
   get nextNo(): number {
     return this.#nextNo;
   }
 
   setStream(stream: StreamInfo): void {
     this.#stream = stream;
-    this.#awaitingKey = true;
+    this.#refusal = 'before_key';
   }
 
-  /** `stale`: of a stream that is over or unknown. `before_key`: cannot be decoded without what is missing. */
-  add(packet: MediaPacket): 'kept' | 'stale' | 'before_key' {
+  add(packet: MediaPacket): Outcome {
     const stream = this.#stream;
     if (packet.generation !== stream?.generation) return 'stale';
     if (packet.track === 'audio') return this.#addAudio(packet, stream);
     if (packet.key) {
       this.#gops.push({ no: this.#nextNo++, stream, video: [], audio: [], bytes: 0 });
-      this.#awaitingKey = false;
-    } else if (this.#awaitingKey) return 'before_key';
+      this.#refusal = null;
+    } else if (this.#refusal) return this.#refusal;
     const gop = this.#gops.at(-1);
     if (!gop) return 'before_key';
     gop.video.push(packet);
@@ -84,9 +100,12 @@ export class PacketRing {
     const shed: Gop[] = [];
     while (this.#bytes > maxBytes) {
       const at = this.#gops.findIndex((gop) => !isPinned(gop));
-      if (at < 0) break;
-      const [gop] = this.#drop(at);
-      if (isNeeded(gop!)) shed.push(gop!);
+      if (at < 0) {
+        this.#refuse();
+        break;
+      }
+      const gop = this.#drop(at);
+      if (isNeeded(gop)) shed.push(gop);
     }
     return shed;
   }
@@ -105,7 +124,7 @@ export class PacketRing {
   }
 
   /** Audio belongs to the GOP in whose time it plays, however late it arrives. */
-  #addAudio(packet: MediaPacket, stream: StreamInfo): 'kept' | 'before_key' | 'stale' {
+  #addAudio(packet: MediaPacket, stream: StreamInfo): Outcome {
     if (!stream.audio) return 'stale';
     const gop = this.#gops.findLast((gop) => !isBefore(packet, gop.video[0]!, stream));
     if (gop?.stream !== stream) return 'before_key';
@@ -119,11 +138,17 @@ export class PacketRing {
     this.#bytes += packet.data.byteLength;
   }
 
-  #drop(at: number): GrowingGop[] {
-    if (at === this.#gops.length - 1) this.#awaitingKey = true;
-    const dropped = this.#gops.splice(at, 1);
-    for (const gop of dropped) this.#bytes -= gop.bytes;
-    return dropped;
+  #drop(at: number): Gop {
+    if (at === this.#gops.length - 1) this.#refuse();
+    const [dropped] = this.#gops.splice(at, 1);
+    this.#bytes -= dropped!.bytes;
+    return dropped!;
+  }
+
+  /** Nothing more goes into the newest GOP; the number left out says that something is missing after it. */
+  #refuse(): void {
+    if (this.#refusal === null) this.#nextNo++;
+    this.#refusal ??= 'no_room';
   }
 }
 

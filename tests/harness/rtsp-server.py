@@ -103,7 +103,7 @@ class Stream(GstRtspServer.RTSPMediaFactory):
         pay = {"h264": "h264parse ! rtph264pay", "h265": "h265parse ! rtph265pay"}[codec]
         launch = (
             f"appsrc name=video is-live=true format=time caps=video/x-{codec},stream-format=byte-stream,"
-            f"alignment=au ! {pay} name=pay0 pt=96 config-interval=-1"
+            f"alignment=au ! {pay} name=pay0 pt=96 config-interval=0"
         )
         if spec["audio"]:
             with open(spec["audio"], "rb") as file:

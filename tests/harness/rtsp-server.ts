@@ -11,7 +11,14 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { requirePackages } from './packages.ts';
 
-requirePackages(['ffmpeg', 'python3-gi', 'gir1.2-gst-rtsp-server-1.0', 'gstreamer1.0-plugins-base', 'gstreamer1.0-plugins-good', 'gstreamer1.0-plugins-bad']);
+requirePackages([
+  'ffmpeg',
+  'python3-gi',
+  'gir1.2-gst-rtsp-server-1.0',
+  'gstreamer1.0-plugins-base',
+  'gstreamer1.0-plugins-good',
+  'gstreamer1.0-plugins-bad',
+]);
 
 export interface RtspStreamSpec {
   readonly path: string;
@@ -52,7 +59,9 @@ export async function startRtspServer(options: { streams: readonly RtspStreamSpe
   const removeFolder = (): Promise<void> => rm(folder, { recursive: true, force: true });
   let streams: object[];
   try {
-    streams = await Promise.all(options.streams.map((spec, index) => encode(spec, join(folder, String(index)))));
+    streams = await Promise.all(
+      options.streams.map((spec, index) => encode(spec, join(folder, String(index)))),
+    );
   } catch (error) {
     await removeFolder();
     throw error;
@@ -107,21 +116,71 @@ async function encode(spec: RtspStreamSpec, stem: string): Promise<object> {
     : ['-f', 'lavfi', '-i', `testsrc2=size=${width}x${height}:rate=${fps}:duration=${seconds}`];
   const encoder =
     codec === 'h264'
-      ? ['-c:v', 'libx264', '-preset', 'veryfast', '-tune', 'zerolatency', '-x264-params', 'scenecut=0:aud=1']
-      : ['-c:v', 'libx265', '-preset', 'ultrafast', '-tune', 'zerolatency',
-         '-x265-params', 'scenecut=0:aud=1:repeat-headers=1:open-gop=0:log-level=error'];
+      ? [
+          '-c:v',
+          'libx264',
+          '-preset',
+          'veryfast',
+          '-tune',
+          'zerolatency',
+          '-x264-params',
+          'scenecut=0:aud=1:sliced-threads=0',
+        ]
+      : [
+          '-c:v',
+          'libx265',
+          '-preset',
+          'ultrafast',
+          '-tune',
+          'zerolatency',
+          '-x265-params',
+          'scenecut=0:aud=1:repeat-headers=1:open-gop=0:log-level=error',
+        ];
   await run('ffmpeg', [
-    '-loglevel', 'error', '-nostdin', ...source, '-an', '-vf', `scale=${width}:${height},fps=${fps}`,
-    ...encoder, '-pix_fmt', 'yuv420p', '-g', String(gop), '-keyint_min', String(gop), '-bf', '0',
-    '-b:v', `${bitrateKbit}k`, '-maxrate', `${bitrateKbit}k`, '-bufsize', `${bitrateKbit}k`,
-    '-f', codec === 'h264' ? 'h264' : 'hevc', video,
+    '-loglevel',
+    'error',
+    '-nostdin',
+    ...source,
+    '-an',
+    '-vf',
+    `scale=${width}:${height},fps=${fps}`,
+    ...encoder,
+    '-pix_fmt',
+    'yuv420p',
+    '-g',
+    String(gop),
+    '-keyint_min',
+    String(gop),
+    '-bf',
+    '0',
+    '-b:v',
+    `${bitrateKbit}k`,
+    '-maxrate',
+    `${bitrateKbit}k`,
+    '-bufsize',
+    `${bitrateKbit}k`,
+    '-f',
+    codec === 'h264' ? 'h264' : 'hevc',
+    video,
   ]);
   let audio: string | null = null;
   if (spec.audio) {
     audio = `${stem}.aac`;
     await run('ffmpeg', [
-      '-loglevel', 'error', '-nostdin', '-f', 'lavfi', '-i', `sine=frequency=440:sample_rate=48000:duration=${seconds}`,
-      '-c:a', 'aac', '-b:a', '64k', '-f', 'adts', audio,
+      '-loglevel',
+      'error',
+      '-nostdin',
+      '-f',
+      'lavfi',
+      '-i',
+      `sine=frequency=440:sample_rate=48000:duration=${seconds}`,
+      '-c:a',
+      'aac',
+      '-b:a',
+      '64k',
+      '-f',
+      'adts',
+      audio,
     ]);
   }
   return { path, fps, codec, video, audio, auth };

@@ -3,12 +3,14 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
 let root: string;
 let env: NodeJS.ProcessEnv;
 
+/** All that the scripts may expect of a bare system, besides Node, npm and git. */
+const TOOLS = ['cat', 'cksum', 'dirname', 'flock', 'getconf', 'grep', 'ln', 'mkdir', 'rm', 'touch', 'uname'];
 const NPM = `#!/bin/sh
 echo "npm $*" >>"$ROOT/npm.log"
 [ ! -e "$ROOT/npm-fails" ] || exit 1
@@ -38,7 +40,9 @@ beforeEach(async () => {
   await mkdir(bin);
   await writeFile(join(bin, 'npm'), NPM, { mode: 0o755 });
   await symlink(process.execPath, join(bin, 'node'));
-  env = { ...process.env, PATH: `${bin}:/usr/bin:/bin`, ROOT: root, NODE: process.execPath };
+  const { stdout } = spawnSync('which', TOOLS, { encoding: 'utf8' });
+  for (const path of stdout.trim().split('\n')) await symlink(path, join(bin, basename(path)));
+  env = { ...process.env, PATH: bin, ROOT: root, NODE: process.execPath };
 });
 afterEach(() => rm(root, { recursive: true }));
 
@@ -93,13 +97,14 @@ test('an old or absent Node is refused with advice', async () => {
   const old = start();
   expect(old.status).toBe(78);
   expect(old.stderr).toContain('v18.0.0 is too old');
-  await rm(join(root, 'bin'), { recursive: true });
+  await rm(fake);
   const absent = start();
   expect(absent.status).toBe(78);
   expect(absent.stderr).toContain('Node.js 20 or newer');
 });
 
 test('32-bit systems are refused with advice', async () => {
+  await rm(join(root, 'bin/uname'));
   await writeFile(join(root, 'bin/uname'), '#!/bin/sh\n[ "$1" = -m ] && echo armv7l || echo Linux\n', {
     mode: 0o755,
   });

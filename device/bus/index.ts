@@ -1,0 +1,9 @@
+export { createBus, type Bus, type BusLimits, type BusOptions } from './broker.ts';
+export { cameraPayload, publishFact } from './facts.ts';
+export { globToFilter, matches, mqttToTopic, topicToMqtt } from './names.ts';
+export {
+  subscribe,
+  type ReceivedMessage,
+  type SubscribeOptions,
+  type SubscriptionState,
+} from './subscribe.ts';

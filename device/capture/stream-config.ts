@@ -1,0 +1,122 @@
+import { Codec, CodecContext, CodecParameters, type Stream } from 'node-av/lib';
+import {
+  AV_CODEC_ID_AAC,
+  AV_CODEC_ID_H264,
+  AV_CODEC_ID_HEVC,
+  AV_CODEC_ID_OPUS,
+  AV_CODEC_ID_PCM_ALAW,
+  AV_CODEC_ID_PCM_MULAW,
+  AVMEDIA_TYPE_VIDEO,
+} from 'node-av/constants';
+import { CodedError } from '../contract/errors.ts';
+import type { AudioTrack, VideoTrack } from '../contract/media.ts';
+import { check } from './ffmpeg.ts';
+import { isSps, joinAnnexB, nalType, type NalCodec } from './nal.ts';
+import { VIDEO_TIMESCALE } from './timeline.ts';
+
+export const CODEC_IDS = { h264: AV_CODEC_ID_H264, hevc: AV_CODEC_ID_HEVC } as const;
+
+/** What parameter sets say about a stream. */
+export interface VideoConfig {
+  readonly track: VideoTrack;
+  /** Pictures are shown at most so many positions after they are decoded; 0 = no B-frames. */
+  readonly reorderDepth: number;
+}
+
+/**
+ * Reads parameter sets (NAL units without start codes: SPS and PPS, for HEVC also VPS).
+ * Throws CAMERA_INPUT_INVALID where they make no sense.
+ */
+export function describeVideo(codec: NalCodec, parameterSets: readonly Uint8Array[]): VideoConfig {
+  const spsList = parameterSets.filter((nal) => isSps(codec, nalType(codec, nal[0]!)));
+  // FFmpeg's reader of dimensions wants the SPS first, and the config record all sets in their own order.
+  const size = parametersOf(codec, joinAnnexB(spsList));
+  size.parseExtradata();
+  const all = parametersOf(codec, joinAnnexB(parameterSets));
+  all.width = size.width;
+  all.height = size.height;
+  all.profile = size.profile;
+  all.level = size.level;
+  const config = all.getDecoderConfigurationRecord();
+  const codecString = codec === 'h264' && config ? avcString(config) : all.getCodecString();
+  const { width, height, frameRate } = size;
+  if (!config || !codecString || width <= 0 || height <= 0)
+    throw new CodedError('CAMERA_INPUT_INVALID', `${codec} parameter sets cannot be read`);
+  const fps = frameRate.num > 0 && frameRate.den > 0 ? frameRate.num / frameRate.den : null;
+  return {
+    track: {
+      codec,
+      codecString,
+      config: Uint8Array.from(config),
+      width,
+      height,
+      timescale: VIDEO_TIMESCALE,
+      // Cameras announce 0.1 or 1000 too; such a value helps nobody.
+      ...(fps !== null && fps >= 1 && fps <= 240 ? { fps: Math.round(fps * 1000) / 1000 } : {}),
+    },
+    reorderDepth: reorderDepth(all),
+  };
+}
+
+/** RFC 6381 §3.3: profile, constraints and level, as bytes 1 to 3 of `avcC`. */
+const avcString = (config: Buffer): string => `avc1.${config.subarray(1, 4).toString('hex')}`;
+
+function parametersOf(codec: NalCodec, extradata: Buffer): CodecParameters {
+  const parameters = new CodecParameters();
+  parameters.alloc();
+  parameters.codecType = AVMEDIA_TYPE_VIDEO;
+  parameters.codecId = CODEC_IDS[codec];
+  parameters.extradata = extradata;
+  return parameters;
+}
+
+/** `max_num_reorder_frames` of the VUI, as FFmpeg's decoder reads it when opened. */
+function reorderDepth(parameters: CodecParameters): number {
+  const codec = Codec.findDecoder(parameters.codecId);
+  if (!codec) return 0;
+  using context = new CodecContext();
+  context.allocContext3(codec);
+  check(context.parametersToContext(parameters), 'reading stream parameters');
+  context.threadCount = 1;
+  return context.open2Sync(codec, null) < 0 ? 0 : context.hasBFrames;
+}
+
+/** null: a codec we do not copy. */
+export function describeAudio(stream: Stream): AudioTrack | null {
+  const { codecpar } = stream;
+  const codec = AUDIO_CODECS.get(codecpar.codecId);
+  const { sampleRate, channels } = codecpar;
+  if (!codec || sampleRate <= 0) return null;
+  const extradata = codecpar.extradata ?? Buffer.alloc(0);
+  const config =
+    codec === 'opus'
+      ? opusConfig(extradata, channels, sampleRate)
+      : codec === 'aac'
+        ? Uint8Array.from(extradata)
+        : new Uint8Array();
+  if (codec === 'aac' && config.length === 0) return null;
+  return { codec, config, sampleRate, channels: Math.max(1, channels), timescale: sampleRate };
+}
+
+const AUDIO_CODECS: ReadonlyMap<number, AudioTrack['codec']> = new Map([
+  [AV_CODEC_ID_AAC, 'aac'],
+  [AV_CODEC_ID_OPUS, 'opus'],
+  [AV_CODEC_ID_PCM_ALAW, 'pcm_alaw'],
+  [AV_CODEC_ID_PCM_MULAW, 'pcm_mulaw'],
+]);
+
+/**
+ * Body of `dOps` ("Encapsulation of Opus in ISOBMFF" §4.3.2) from an `OpusHead` (RFC 7845 §5.1), which has the
+ * same fields but little endian; RTP carries none, so mono or stereo without skip is assumed (RFC 7587 §4.1).
+ */
+export function opusConfig(opusHead: Buffer, channels: number, sampleRate: number): Uint8Array {
+  const out = Buffer.alloc(11);
+  const given = opusHead.length >= 19;
+  out.writeUInt8(0, 0);
+  out.writeUInt8(given ? opusHead.readUInt8(9) : Math.max(1, channels), 1);
+  out.writeUInt16BE(given ? opusHead.readUInt16LE(10) : 0, 2);
+  out.writeUInt32BE(given ? opusHead.readUInt32LE(12) : sampleRate, 4);
+  out.writeInt16BE(given ? opusHead.readInt16LE(16) : 0, 8);
+  out.writeUInt8(0, 10);
+  return Uint8Array.from(out);
+}

@@ -1,0 +1,48 @@
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/**
+ * A small JSON object that only saves work: when it is lost or damaged it starts empty again, so it is
+ * replaced in one piece but not made durable. One process writes it.
+ */
+export class StateFile<Value> {
+  readonly #path: string;
+  #values: Record<string, Value>;
+
+  private constructor(path: string, values: Record<string, Value>) {
+    this.#path = path;
+    this.#values = values;
+  }
+
+  static async open<Value>(
+    path: string,
+    isValue: (value: unknown) => value is Value,
+  ): Promise<StateFile<Value>> {
+    const text = await readFile(path, 'utf8').catch(() => '{}');
+    return new StateFile(path, parseValues(text, isValue));
+  }
+
+  get(key: string): Value | undefined {
+    return Object.hasOwn(this.#values, key) ? this.#values[key] : undefined;
+  }
+
+  async set(key: string, value: Value): Promise<void> {
+    this.#values[key] = value;
+    await mkdir(dirname(this.#path), { recursive: true });
+    const unfinished = `${this.#path}.${process.pid}`;
+    await writeFile(unfinished, JSON.stringify(this.#values, null, 2));
+    await rename(unfinished, this.#path);
+  }
+}
+
+function parseValues<Value>(
+  text: string,
+  isValue: (value: unknown) => value is Value,
+): Record<string, Value> {
+  try {
+    const entries = Object.entries(JSON.parse(text) as object);
+    return Object.fromEntries(entries.filter((entry): entry is [string, Value] => isValue(entry[1])));
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,151 @@
+import type { MediaPacket, StreamInfo } from '../contract/media.ts';
+import { CoverageTracker } from './coverage.ts';
+import type { Fragment } from './cut.ts';
+import { fragmentHeader, type Run, type Sample } from './fragment.ts';
+import { initSegment } from './init-segment.ts';
+import type { AccessPoint } from './random-access.ts';
+import { decodeUtcMs } from './ring.ts';
+
+/**
+ * What a clip file holds so far, as far as what follows depends on it.
+ *
+ * Time of the file: the first picture is decoded at 0 and shown at `leadTicks`, which the edit list makes the
+ * start of the movie. A later generation begins as much later as the wall clock says, so an outage is a hole
+ * as long as it was. Audio keeps its distance to the pictures of its generation.
+ */
+export interface FileState {
+  readonly stream: StreamInfo;
+  /** When the first picture was shown. */
+  readonly startUtcMs: number;
+  readonly leadTicks: number;
+  readonly fragments: number;
+  /** By generation: what is added to its times, in ticks of each track. */
+  readonly shifts: ReadonlyMap<number, { readonly video: number; readonly audio: number }>;
+  /** Ends of decoding and of showing, and start of the last audio sample, in ticks. */
+  readonly decodedTicks: number;
+  readonly shownTicks: number;
+  readonly lastAudioTicks: number;
+  readonly coverage: CoverageTracker;
+  readonly accessPoints: readonly AccessPoint[];
+}
+
+/** A new file that begins with the key frame `first`, and the bytes it begins with. */
+export function beginFile(stream: StreamInfo, first: MediaPacket): { state: FileState; head: Uint8Array } {
+  const leadTicks = Math.max(0, first.pts - first.dts);
+  const { video, audio } = stream;
+  const head = initSegment({ video, audio, startUtcMs: first.utcMs, leadTicks, frameTicks: first.duration });
+  const state: FileState = {
+    stream,
+    startUtcMs: first.utcMs,
+    leadTicks,
+    fragments: 0,
+    shifts: new Map(),
+    decodedTicks: 0,
+    shownTicks: leadTicks,
+    lastAudioTicks: -1,
+    coverage: new CoverageTracker(),
+    accessPoints: [],
+  };
+  return { state, head };
+}
+
+export const durationMs = ({ shownTicks, leadTicks, stream }: FileState): number =>
+  Math.round(((shownTicks - leadTicks) / stream.video.timescale) * 1000);
+
+/**
+ * The bytes of `fragments` when they are put at `positionBytes`, and the state afterwards. Packets' data is
+ * passed on, not copied; `state` stays as it was, so that a failed write can be planned anew.
+ */
+export function encodeFragments(
+  state: FileState,
+  fragments: readonly Fragment[],
+  positionBytes: number,
+): { state: FileState; chunks: readonly Uint8Array[] } {
+  const next = {
+    ...state,
+    shifts: new Map(state.shifts),
+    coverage: state.coverage.fork(),
+    accessPoints: [...state.accessPoints],
+  };
+  const chunks: Uint8Array[] = [];
+  let moofBytes = positionBytes;
+  for (const fragment of fragments) {
+    const video = videoRun(next, fragment);
+    const audio = audioRun(next, fragment);
+    const [first] = video.samples;
+    if (first?.key) next.accessPoints.push({ timeTicks: video.startTicks + first.offsetTicks, moofBytes });
+    const header = fragmentHeader(++next.fragments, video, audio);
+    chunks.push(header);
+    moofBytes += header.byteLength;
+    for (const { data } of [...video.samples, ...audio.samples]) {
+      chunks.push(data);
+      moofBytes += data.byteLength;
+    }
+  }
+  return { state: next, chunks };
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+type NextState = Writable<FileState> & { shifts: Map<number, { video: number; audio: number }> };
+
+function videoRun(state: NextState, { stream, video, following }: Fragment): Run {
+  const [first] = video;
+  if (!first) return { startTicks: 0, samples: [] };
+  const shift = shiftOf(state, stream, first);
+  const { timescale } = stream.video;
+  const toMs = (ticks: number): number => (ticks / timescale) * 1000;
+  const samples = video.map((packet, i): Sample => {
+    const next = video[i + 1] ?? following;
+    const durationTicks = next ? Math.max(0, next.dts - packet.dts) : packet.duration;
+    state.decodedTicks = packet.dts + shift.video + durationTicks;
+    state.shownTicks = Math.max(state.shownTicks, packet.pts + shift.video + packet.duration);
+    state.coverage.add({
+      generation: packet.generation,
+      decodeUtcMs: decodeUtcMs(packet, timescale),
+      startUtcMs: packet.utcMs,
+      durationMs: toMs(packet.duration),
+    });
+    return { durationTicks, offsetTicks: packet.pts - packet.dts, key: packet.key, data: packet.data };
+  });
+  return { startTicks: first.dts + shift.video, samples };
+}
+
+function audioRun(state: NextState, { audio }: Fragment): Run {
+  const timed: { startTicks: number; packet: MediaPacket }[] = [];
+  for (const packet of audio) {
+    const shift = state.shifts.get(packet.generation);
+    const startTicks = packet.pts + (shift?.audio ?? NaN);
+    // Sound from before the first picture, or from a generation that began before the last one's sound ended.
+    if (!(startTicks > state.lastAudioTicks)) continue;
+    state.lastAudioTicks = startTicks;
+    timed.push({ startTicks, packet });
+  }
+  const samples = timed.map(({ startTicks, packet }, i): Sample => {
+    const next = timed[i + 1];
+    const durationTicks = next ? next.startTicks - startTicks : packet.duration;
+    return { durationTicks, offsetTicks: 0, key: true, data: packet.data };
+  });
+  return { startTicks: timed[0]?.startTicks ?? 0, samples };
+}
+
+/** `first` is the first packet that the file gets of its generation: a key frame. */
+function shiftOf(state: NextState, stream: StreamInfo, first: MediaPacket): { video: number; audio: number } {
+  const known = state.shifts.get(first.generation);
+  if (known) return known;
+  const { video, audio } = stream;
+  const sinceStartTicks = Math.round(((first.utcMs - state.startUtcMs) / 1000) * video.timescale);
+  // Decoding never goes back, even when the clocks of two generations disagree.
+  const decodeTicks = Math.max(
+    state.decodedTicks,
+    state.leadTicks + sinceStartTicks - (first.pts - first.dts),
+    0,
+  );
+  const shift = decodeTicks - first.dts;
+  const movieSeconds = (first.pts + shift - state.leadTicks) / video.timescale;
+  const made = {
+    video: shift,
+    audio: audio ? Math.round((movieSeconds - first.pts / video.timescale) * audio.timescale) : 0,
+  };
+  state.shifts.set(first.generation, made);
+  return made;
+}

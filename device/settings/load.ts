@@ -1,0 +1,144 @@
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { CodedError } from '../contract/errors.ts';
+import type { Settings } from '../contract/settings.ts';
+import { applyEnvironment } from './environment.ts';
+import { readSecretYaml, readYaml, type YamlFile } from './files.ts';
+import { problemsOf, requirement, type Problem } from './problems.ts';
+import { resolveSettings, type Surroundings } from './resolve.ts';
+import { config as configSchema, secrets as secretsSchema } from './schema.ts';
+import type { CameraConfig, CameraInput, Config, Secrets } from './schema.ts';
+import { configJsonSchema, isTree, pathName, secretsJsonSchema, type Path, type Tree } from './tree.ts';
+import { warningsOf } from './warnings.ts';
+
+export interface LoadOptions {
+  readonly configDir: string;
+  /** Name of the file within `configDir`. */
+  readonly configFile?: string;
+  /** Fail when the file does not exist. Else a missing one is an empty one. */
+  readonly required?: boolean;
+  /** Where data goes unless `storage.path` says otherwise. */
+  readonly dataDir: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Wins over everything else. */
+  readonly logLevel?: string;
+  /** In place of the configured cameras. */
+  readonly cameras?: readonly CameraInput[];
+  /** When no camera is configured. */
+  readonly fallbackCameras?: readonly CameraInput[];
+}
+
+export interface LoadedSettings {
+  /** Complete and deeply frozen. */
+  readonly settings: Settings;
+  /** Files that were read, weakest first, then `environment` if it had a say. */
+  readonly sources: readonly string[];
+  /** Allowed, but probably not meant. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * config.yaml, then secrets.yaml, then the environment (see `applyEnvironment`); later ones win.
+ * Throws CONFIG_INVALID with all problems at once, CONFIG_UNREADABLE, or CONFIG_SECRETS_EXPOSED.
+ */
+export async function loadSettings(options: LoadOptions): Promise<LoadedSettings> {
+  const { configDir, configFile = 'config.yaml', required = false, env } = options;
+  const configPath = join(configDir, configFile);
+  const file = await readYaml(configPath);
+  if (!file && required) throw new CodedError('CONFIG_UNREADABLE', `${configPath} does not exist`);
+  const secretFile = await readSecretYaml(join(configDir, 'secrets.yaml'));
+
+  const config = copyOf(file);
+  const secrets = copyOf(secretFile);
+  const schema = configJsonSchema();
+  const environment = applyEnvironment(env, config, secrets, schema);
+  const parsed = configSchema.safeParse(config, { error: requirement });
+  const parsedSecrets = secretsSchema.safeParse(secrets, { error: requirement });
+  const complaints = [
+    ...environment.problems.map((problem) => complaint(problem, config, () => null)),
+    ...problemsOf(parsed.error?.issues ?? [], config, schema).map((problem) =>
+      complaint(problem, config, (path) => variableFor(path, environment.origins) ?? lineIn(file, path)),
+    ),
+    ...problemsOf(parsedSecrets.error?.issues ?? [], secrets, secretsJsonSchema(), true).map((problem) =>
+      complaint(problem, secrets, (path) => lineIn(secretFile, path) ?? 'secrets'),
+    ),
+  ];
+  if (complaints.length > 0 || !parsed.success || !parsedSecrets.success) throw invalid(complaints);
+
+  const written = parsed.data;
+  const effective = { ...written, cameras: chooseCameras(written.cameras, options) };
+  const settings = resolveSettings(effective, parsedSecrets.data, surroundings(options));
+  return {
+    settings:
+      options.logLevel === undefined ? settings : Object.freeze({ ...settings, logLevel: options.logLevel }),
+    sources: [
+      ...[file, secretFile].flatMap((source) => source?.path ?? []),
+      ...(environment.origins.size > 0 ? ['environment'] : []),
+    ],
+    warnings: [...environment.warnings, ...warningsOf(effective, parsedSecrets.data)],
+  };
+}
+
+/** The settings of a machine that nobody has configured, with these cameras. Throws CONFIG_INVALID. */
+export function defaultSettings(dataDir: string, cameras: readonly CameraInput[] = []): Settings {
+  const config: Config = { ...configSchema.parse({}), cameras: parseCameras(cameras) };
+  const secrets: Secrets = { cameras: {} };
+  return resolveSettings(config, secrets, surroundings({ configDir: dataDir, dataDir }));
+}
+
+const surroundings = ({ configDir, dataDir }: Pick<LoadOptions, 'configDir' | 'dataDir'>): Surroundings => ({
+  configDir,
+  dataDir,
+  hostname: hostname(),
+});
+
+function chooseCameras(
+  written: CameraConfig[],
+  { cameras, fallbackCameras = [] }: LoadOptions,
+): CameraConfig[] {
+  if (cameras) return parseCameras(cameras);
+  return written.length > 0 ? written : parseCameras(fallbackCameras);
+}
+
+function parseCameras(inputs: readonly CameraInput[]): CameraConfig[] {
+  const root = { cameras: inputs };
+  const parsed = configSchema.pick({ cameras: true }).safeParse(root, { error: requirement });
+  if (parsed.success) return parsed.data.cameras;
+  throw invalid(
+    problemsOf(parsed.error.issues, root, configJsonSchema()).map((problem) =>
+      complaint(problem, root, () => null),
+    ),
+  );
+}
+
+/** A file whose top is not a map is left for the schema to refuse. */
+const copyOf = (file: YamlFile | null): Tree => {
+  const copy: unknown = structuredClone(file?.value ?? {});
+  if (isTree(copy)) return copy;
+  throw invalid([`${file?.path} must be a group of keys`]);
+};
+
+/** The variable that set `path`, or one around or below it. */
+function variableFor(path: Path, origins: ReadonlyMap<string, string>): string | null {
+  for (let length = path.length; length > 0; length--) {
+    const variable = origins.get(JSON.stringify(path.slice(0, length)));
+    if (variable !== undefined) return variable;
+  }
+  return null;
+}
+
+function lineIn(file: YamlFile | null, path: Path): string | null {
+  const line = file?.lineOf(path) ?? null;
+  return file && line !== null ? `${file.path}:${line}` : null;
+}
+
+function complaint(problem: Problem, root: unknown, originOf: (path: Path) => string | null): string {
+  const origin = originOf(problem.path);
+  return `${origin === null ? '' : `${origin}: `}${pathName(problem.path, root)} ${problem.text}`;
+}
+
+const invalid = (complaints: readonly string[]): CodedError =>
+  new CodedError(
+    'CONFIG_INVALID',
+    complaints.length === 1 ? complaints[0] : complaints.map((text) => `\n  ${text}`).join(''),
+  );

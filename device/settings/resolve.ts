@@ -1,0 +1,137 @@
+/** From the keys that people write to the value that the agent runs on. Pure. */
+import { resolve } from 'node:path';
+import {
+  boxPolygon,
+  type CameraSettings,
+  type ObjectFilter,
+  type Settings,
+  type SourceSettings,
+} from '../contract/settings.ts';
+import { sourcesOf, type CameraConfig, type Config, type Secrets } from './schema.ts';
+
+export interface Surroundings {
+  /** Relative paths in the configuration start here. */
+  readonly configDir: string;
+  /** Where data goes unless the configuration says otherwise. */
+  readonly dataDir: string;
+  readonly hostname: string;
+}
+
+export function resolveSettings(config: Config, secrets: Secrets, around: Surroundings): Settings {
+  const { node, detection, bus, metrics, system, storage } = config;
+  return freeze({
+    nodeId: node.id ?? nodeIdOf(around.hostname),
+    dataDir: storage.path === undefined ? around.dataDir : resolve(around.configDir, storage.path),
+    logLevel: pinoLevel(system.logging.log_level),
+    cameras: config.cameras.map((camera) => resolveCamera(camera, secrets, around.configDir)),
+    detection,
+    bus,
+    metrics,
+  });
+}
+
+function resolveCamera(config: CameraConfig, secrets: Secrets, configDir: string): CameraSettings {
+  const { camera_id, name, enabled, motion, detection, zones, recording } = config;
+  const { min_score } = detection;
+  return {
+    cameraId: camera_id,
+    name: name ?? camera_id,
+    enabled,
+    source: resolveSource(config, secrets, configDir),
+    motion,
+    detection: {
+      enabled: detection.enabled,
+      fps: detection.fps,
+      labels: detection.labels,
+      filters: Object.fromEntries(
+        Object.entries(detection.filters).map(([label, filter]): [string, ObjectFilter] => [
+          label,
+          {
+            minScore: filter.min_score ?? min_score,
+            minArea: filter.min_area,
+            maxArea: filter.max_area,
+          },
+        ]),
+      ),
+      defaultFilter: { minScore: min_score, minArea: 0, maxArea: 1 },
+    },
+    zones: zones.map(({ id, name, bounds, polygon, labels, action }) => ({
+      id,
+      name: name ?? id,
+      area: polygon ?? (bounds ? boxPolygon(bounds) : []),
+      labels,
+      action,
+    })),
+    recording: {
+      enabled: recording.enabled,
+      preRollMs: recording.pre_seconds * 1000,
+      postRollMs: recording.post_seconds * 1000,
+      maxClipMs: recording.max_clip_seconds * 1000,
+      bufferBytes: recording.buffer_mb * 1_000_000,
+    },
+  };
+}
+
+/** Test pictures are as large and as many as most cameras' sub-streams. */
+const PATTERN = { width: 640, height: 360, fps: 15 };
+
+function resolveSource(config: CameraConfig, secrets: Secrets, configDir: string): SourceSettings {
+  const { rtsp_url, usb_port, video_file, width, height, fps } = config;
+  const [source] = sourcesOf(config);
+  switch (source) {
+    case 'rtsp_url': {
+      const secret = secrets.cameras[config.camera_id];
+      return {
+        kind: 'rtsp',
+        mainUrl: rtsp_url ?? '',
+        subUrl: config.rtsp_sub_url ?? null,
+        transport: config.rtsp_transport,
+        username: secret?.username ?? config.username ?? null,
+        password: secret?.password ?? null,
+        audio: config.audio,
+      };
+    }
+    case 'video_file':
+      return {
+        kind: 'file',
+        path: resolve(configDir, video_file ?? ''),
+        loop: config.video_loop,
+        paced: true,
+      };
+    case 'test_pattern':
+      return {
+        kind: 'pattern',
+        width: width ?? PATTERN.width,
+        height: height ?? PATTERN.height,
+        fps: fps ?? PATTERN.fps,
+      };
+    default:
+      return {
+        kind: 'v4l2',
+        device: typeof usb_port === 'number' ? `/dev/video${usb_port}` : (usb_port ?? 'auto'),
+        width: width ?? null,
+        height: height ?? null,
+        fps: fps ?? null,
+      };
+  }
+}
+
+const PINO_NAMES: Readonly<Record<string, string>> = { warning: 'warn', critical: 'fatal' };
+
+const pinoLevel = (level: string): string => PINO_NAMES[level.toLowerCase()] ?? level.toLowerCase();
+
+/** The first label of the host name, made fit for topics. */
+function nodeIdOf(hostname: string): string {
+  const [label = ''] = hostname.toLowerCase().split('.');
+  return (
+    label
+      .replaceAll(/[^a-z0-9_-]/g, '-')
+      .replace(/^[-_]+/, '')
+      .slice(0, 63) || 'spyoncino'
+  );
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) for (const child of Object.values(value)) freeze(child);
+  return Object.freeze(value);
+}

@@ -1,0 +1,41 @@
+/** What is allowed but probably not meant. */
+import { nearest } from './nearest.ts';
+import { sourcesOf, type CameraConfig, type Config, type Secrets } from './schema.ts';
+
+export function warningsOf(config: Config, secrets: Secrets): string[] {
+  const ids = config.cameras.map(({ camera_id }) => camera_id);
+  return [
+    ...config.cameras.flatMap((camera) =>
+      unusedKeys(camera).map(
+        (key) => `cameras.${camera.camera_id}.${key} has no effect on this kind of camera`,
+      ),
+    ),
+    ...Object.keys(secrets.cameras)
+      .filter((id) => !ids.includes(id))
+      .map((id) => {
+        const meant = nearest(id, ids);
+        return `secrets of camera "${id}" are not used: there is no such camera${meant ? `; did you mean ${meant}?` : ''}`;
+      }),
+    ...(isLoopback(config.bus.host)
+      ? []
+      : [`bus.host is ${config.bus.host}: whoever reaches port ${config.bus.port} can read every message`]),
+  ];
+}
+
+/** Only keys without a default can be told from keys that were left out. */
+function unusedKeys(camera: CameraConfig): string[] {
+  const [source] = sourcesOf(camera);
+  const given = <K extends keyof CameraConfig>(keys: readonly K[]): K[] =>
+    keys.filter((key) => camera[key] !== undefined && camera[key] !== null);
+  switch (source) {
+    case 'rtsp_url':
+      return given(['width', 'height', 'fps']);
+    case 'video_file':
+      return given(['width', 'height', 'fps', 'username']);
+    default:
+      return given(['username']);
+  }
+}
+
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || host.startsWith('127.');

@@ -1,0 +1,301 @@
+import type { Detection } from '../contract/detect.ts';
+import type { EventFact } from '../contract/facts.ts';
+import { boxArea, iou, type Box, type PixelRect, type Size } from '../contract/geometry.ts';
+import type { CameraDetectionSettings, ObjectFilter, ZoneSettings } from '../contract/settings.ts';
+import { associate } from './associate.ts';
+import { coveredShare } from './displacement.ts';
+import { EventWriter } from './events.ts';
+import { CutMotions, hintFor } from './hints.ts';
+import { groupOf } from './labels.ts';
+import type { TrackHint } from './regions.ts';
+import { sightingsOf, wouldShow, type Look, type Sighting } from './sightings.ts';
+import { Track, type Moment } from './track.ts';
+
+export interface MovingBox {
+  readonly box: Box;
+  readonly score: number;
+}
+
+/** A moment worth a still: the best sighting of an event so far. */
+export interface BestShot {
+  readonly eventId: string;
+  readonly box: Box;
+  readonly utcMs: number;
+}
+
+/** One examined picture. Times of successive updates and ticks do not go back. */
+export interface TrackerUpdate {
+  readonly mediaMs: number;
+  readonly utcMs: number;
+  readonly arrivedUtcMs: number;
+  readonly picture: Size;
+  readonly modelInput: Size;
+  readonly regions: readonly PixelRect[];
+  /** One list per region, boxes in fractions of its letterboxed crop. */
+  readonly detections: readonly (readonly Detection[])[];
+  readonly motion: readonly MovingBox[];
+}
+
+export interface Tracker {
+  /** What `planRegions` needs to know: where things should be now, and which deserve a look. */
+  hints(mediaMs: number): TrackHint[];
+  /** A picture was examined. */
+  update(look: TrackerUpdate): EventFact[];
+  /** Time passed without an examined picture, because nothing deserved a look. */
+  tick(now: { readonly mediaMs: number; readonly utcMs: number }): EventFact[];
+  /** The still of an event has been written; null when the event is over. */
+  setStill(eventId: string, path: string): EventFact | null;
+  /** Ends all open events with reason `interrupted`; remembered places stay. Idempotent. */
+  interrupt(utcMs: number): EventFact[];
+  /** Best sightings that deserve a still, since the last call; at most one per event. */
+  takeBest(): readonly BestShot[];
+}
+
+export interface TrackerOptions {
+  readonly cameraId: string;
+  /** Part of event ids; unique per run of the camera's chain. */
+  readonly run: string;
+  readonly detection: CameraDetectionSettings;
+  readonly zones: readonly ZoneSettings[];
+}
+
+/** An event ends so long after the first look that missed its object: longer than a walk behind a van. */
+const GONE_MS = 3_500;
+const GONE_MISSES = 3;
+/** Who was last seen at the edge of the picture has left. */
+const LEFT_MS = 1_500;
+const LEFT_MISSES = 2;
+/** A candidate need not survive an occlusion. */
+const CANDIDATE_GONE_MS = 2_000;
+/** Ends also what nobody could look at: the detector was away, or others were more urgent. */
+const UNLOOKED_MS = 30_000;
+/** What never moved in this time is part of the scene. */
+const SCENE_MS = 10_000;
+/** A vehicle that stands this long is parked. */
+const PARKED_MS = 30_000;
+/** A person without any motion for this long is a scarecrow, or asleep. */
+const LIFELESS_MS = 15 * 60_000;
+/** Memory of places: things through a dark night, living ones only for an afternoon. */
+const THING_REMEMBERED_MS = 24 * 3_600_000;
+const LIVING_REMEMBERED_MS = 3 * 3_600_000;
+const MAX_RESTING = 48;
+const MAX_TRACKS = 96;
+const UPDATE_EVERY_MS = 1_000;
+const SHOT_EVERY_MS = 1_000;
+/** A better still must be this much better. */
+const SHOT_GAIN = 1.15;
+/** So much of a box must move for the object to count as moving. */
+const STIRRED = 0.25;
+/** Scores this share of the least a label needs still continue a track. */
+const UNSURE_SHARE = 0.4;
+const UNSURE_LEAST = 0.1;
+/** A stranger this close to a followed object of its kind is the same object twice. */
+const TWICE_IOU = 0.7;
+
+export function createTracker(options: TrackerOptions): Tracker {
+  return new EventTracker(options);
+}
+
+class EventTracker implements Tracker {
+  readonly #detection: CameraDetectionSettings;
+  readonly #zones: readonly ZoneSettings[];
+  readonly #wantedGroups: ReadonlySet<string>;
+  readonly #events: EventWriter;
+  readonly #cut = new CutMotions();
+  #tracks: Track[] = [];
+  #lastTrackId = 0;
+  #arrivedUtcMs = 0;
+  #nowMs = 0;
+  #shots = new Map<string, BestShot>();
+
+  constructor({ cameraId, run, detection, zones }: TrackerOptions) {
+    this.#detection = detection;
+    this.#zones = zones;
+    this.#wantedGroups = new Set(detection.labels.map(groupOf));
+    this.#events = new EventWriter(cameraId, run);
+  }
+
+  hints(mediaMs: number): TrackHint[] {
+    return [...this.#tracks.map((track) => hintFor(track, mediaMs)), ...this.#cut.hints(mediaMs)];
+  }
+
+  update(look: TrackerUpdate): EventFact[] {
+    const now: Moment = { mediaMs: look.mediaMs, utcMs: look.utcMs };
+    this.#arrivedUtcMs = look.arrivedUtcMs;
+    const motion = look.motion.map(({ box }) => box);
+    const { sure, unsure } = this.#sort(sightingsOf(look));
+    for (const track of this.#tracks) track.predict(now.mediaMs);
+    const { pairs, strangers } = associate(this.#tracks, sure, unsure, now.mediaMs);
+    for (const track of this.#tracks) {
+      const sighting = pairs.get(track);
+      if (sighting) track.see(sighting, now, coveredShare(sighting.box, motion) >= STIRRED);
+      else this.#miss(track, look, now);
+    }
+    this.#welcome(strangers, [...pairs.values()], look, now);
+    this.#cut.update(look.motion, look, now.mediaMs);
+    return this.#settle(now);
+  }
+
+  tick({ mediaMs, utcMs }: Moment): EventFact[] {
+    return this.#settle({ mediaMs, utcMs });
+  }
+
+  setStill(eventId: string, path: string): EventFact | null {
+    const track = this.#tracks.find(({ visit }) => visit?.eventId === eventId);
+    if (!track?.visit) return null;
+    track.visit.stillPath = path;
+    const now = { mediaMs: this.#nowMs, utcMs: track.last.utcMs };
+    return this.#events.update(track, track.visit, now, this.#arrivedUtcMs);
+  }
+
+  interrupt(utcMs: number): EventFact[] {
+    const facts: EventFact[] = [];
+    for (const track of this.#tracks) {
+      if (!track.visit) continue;
+      const endUtcMs = Math.max(utcMs, track.last.utcMs);
+      facts.push(this.#events.end(track, track.visit, 'interrupted', endUtcMs, this.#arrivedUtcMs));
+    }
+    this.#tracks = this.#tracks.filter(({ state }) => state === 'resting');
+    this.#shots.clear();
+    return facts;
+  }
+
+  takeBest(): readonly BestShot[] {
+    const shots = [...this.#shots.values()];
+    this.#shots.clear();
+    return shots;
+  }
+
+  #filterFor(label: string): ObjectFilter {
+    return this.#detection.filters[label] ?? this.#detection.defaultFilter;
+  }
+
+  /** Sightings that may begin a track, and those that may only continue one; the rest is no concern of ours. */
+  #sort(sightings: readonly Sighting[]): { sure: Sighting[]; unsure: Sighting[] } {
+    const [sure, unsure]: [Sighting[], Sighting[]] = [[], []];
+    for (const sighting of sightings) {
+      const { minArea, maxArea, minScore } = this.#filterFor(sighting.label);
+      const area = boxArea(sighting.box);
+      if (!this.#wantedGroups.has(groupOf(sighting.label)) || area < minArea || area > maxArea) continue;
+      if (sighting.score >= minScore) sure.push(sighting);
+      else if (sighting.score >= Math.max(UNSURE_LEAST, UNSURE_SHARE * minScore)) unsure.push(sighting);
+    }
+    return { sure, unsure };
+  }
+
+  #miss(track: Track, look: Omit<Look, 'detections'>, now: Moment): void {
+    const expected = track.state === 'resting' ? track.anchor : track.filter.box();
+    const outside = expected[2] <= 0 || expected[3] <= 0 || expected[0] >= 1 || expected[1] >= 1;
+    if (outside || wouldShow(expected, look)) track.miss(now);
+  }
+
+  #welcome(strangers: readonly Sighting[], known: Sighting[], look: TrackerUpdate, now: Moment): void {
+    const aspect = look.picture.width / look.picture.height;
+    const motion = look.motion.map(({ box }) => box);
+    for (const sighting of strangers) {
+      const twice = known.some(
+        ({ box, label }) => groupOf(label) === groupOf(sighting.label) && iou(box, sighting.box) > TWICE_IOU,
+      );
+      if (twice || this.#tracks.length >= MAX_TRACKS) continue;
+      const trackId = ++this.#lastTrackId;
+      const track = new Track({ trackId, sighting, moment: now, aspect, zones: this.#zones });
+      track.see(sighting, now, coveredShare(sighting.box, motion) >= STIRRED);
+      this.#tracks.push(track);
+    }
+  }
+
+  /** Draws the consequences of what was seen and of time. */
+  #settle(now: Moment): EventFact[] {
+    this.#nowMs = now.mediaMs;
+    const facts: EventFact[] = [];
+    this.#tracks = this.#tracks.filter((track) => {
+      if (track.state === 'resting') return this.#isRemembered(track, now);
+      if (track.visit === null) this.#consider(track, now, facts);
+      else this.#keepUp(track, now, facts);
+      return this.#lives(track, now, facts);
+    });
+    this.#forgetSomePlaces();
+    return facts;
+  }
+
+  /** A candidate: believed and allowed here, it becomes an event. */
+  #consider(track: Track, now: Moment, facts: EventFact[]): void {
+    const seenNow = track.last.mediaMs === now.mediaMs;
+    const allowed = this.#detection.labels.includes(track.label) && track.zones.allows(track.label);
+    if (!allowed) track.since = null;
+    else if (seenNow) track.since ??= now;
+    if (allowed && seenNow && track.belief.accepted) {
+      facts.push(this.#events.begin(track, now, this.#arrivedUtcMs));
+      this.#shoot(track, now);
+    } else if (track.stoodMs >= (track.hasMoved ? PARKED_MS : SCENE_MS)) track.rest();
+  }
+
+  #keepUp(track: Track, now: Moment, facts: EventFact[]): void {
+    const visit = track.visit!;
+    if (visit.stationary !== track.standing) {
+      visit.stationary = track.standing;
+      visit.dirty = true;
+    }
+    if (visit.label !== track.label && this.#detection.labels.includes(track.label)) {
+      visit.label = track.label;
+      visit.dirty = true;
+    }
+    this.#shoot(track, now);
+    if (visit.dirty && now.mediaMs - visit.lastFactMs >= UPDATE_EVERY_MS)
+      facts.push(this.#events.update(track, visit, now, this.#arrivedUtcMs));
+  }
+
+  /** false: the track is over. Ends its event where it has one. */
+  #lives(track: Track, now: Moment, facts: EventFact[]): boolean {
+    const { visit } = track;
+    if (visit && this.#isParked(track)) {
+      facts.push(this.#events.end(track, visit, 'stationary', track.last.utcMs, this.#arrivedUtcMs));
+      track.rest();
+      return true;
+    }
+    if (!this.#isGone(track, now)) return true;
+    if (visit) facts.push(this.#events.end(track, visit, 'gone', track.last.utcMs, this.#arrivedUtcMs));
+    // A thing that was there for long without ever moving only hides from the detector.
+    if (track.hasMoved || track.stoodMs < SCENE_MS) return false;
+    track.rest();
+    return true;
+  }
+
+  #isParked(track: Track): boolean {
+    if (!track.living) return track.stoodMs >= PARKED_MS;
+    return track.stoodMs >= LIFELESS_MS && track.last.mediaMs - track.stirredMs >= LIFELESS_MS;
+  }
+
+  #isGone(track: Track, { mediaMs }: Moment): boolean {
+    if (track.state === 'candidate' && track.belief.rejected) return true;
+    if (mediaMs - track.last.mediaMs >= UNLOOKED_MS) return true;
+    if (track.missingSinceMs === null) return false;
+    const missingMs = mediaMs - track.missingSinceMs;
+    if (track.state === 'candidate') return missingMs >= CANDIDATE_GONE_MS && track.misses >= LEFT_MISSES;
+    if (track.atEdge && missingMs >= LEFT_MS && track.misses >= LEFT_MISSES) return true;
+    return missingMs >= GONE_MS && track.misses >= GONE_MISSES;
+  }
+
+  #isRemembered(track: Track, { mediaMs }: Moment): boolean {
+    return mediaMs - track.last.mediaMs < (track.living ? LIVING_REMEMBERED_MS : THING_REMEMBERED_MS);
+  }
+
+  #forgetSomePlaces(): void {
+    const resting = this.#tracks.filter(({ state }) => state === 'resting');
+    if (resting.length <= MAX_RESTING) return;
+    resting.sort((a, b) => a.last.mediaMs - b.last.mediaMs);
+    const forgotten = new Set(resting.slice(0, resting.length - MAX_RESTING));
+    this.#tracks = this.#tracks.filter((track) => !forgotten.has(track));
+  }
+
+  #shoot(track: Track, { mediaMs }: Moment): void {
+    const visit = track.visit!;
+    const { shot, eventId } = visit;
+    const due =
+      shot === null ||
+      (track.bestQuality >= SHOT_GAIN * shot.quality && mediaMs - shot.mediaMs >= SHOT_EVERY_MS);
+    if (!due) return;
+    visit.shot = { quality: track.bestQuality, mediaMs };
+    this.#shots.set(eventId, { eventId, box: track.best.box, utcMs: track.best.utcMs });
+  }
+}

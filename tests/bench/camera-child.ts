@@ -1,0 +1,70 @@
+/**
+ * A camera host as the product wires it (device/camera.ts), but without detection, and with one event that is
+ * open from the first second on, so that the main stream is written for the whole run.
+ */
+import { runCapture } from '../../device/capture/index.ts';
+import { noMeter } from '../../device/contract/metrics.ts';
+import { systemClock } from '../../device/kernel/clock.ts';
+import { createLog } from '../../device/kernel/log.ts';
+import { createMotionDetector, type MotionDetector } from '../../device/motion/index.ts';
+import { createRecorder } from '../../device/record/index.ts';
+
+export interface CameraChildStart {
+  readonly mainUrl: string;
+  readonly subUrl: string;
+  readonly dataDir: string;
+}
+
+process.once('message', ({ mainUrl, subUrl, dataDir }: CameraChildStart) => {
+  void main(mainUrl, subUrl, dataDir);
+});
+
+async function main(mainUrl: string, subUrl: string, dataDir: string): Promise<void> {
+  const stop = new AbortController();
+  process.once('disconnect', () => stop.abort());
+  const log = createLog({ name: 'bench camera', level: 'warn' });
+  const shared = { cameraId: 'bench', meter: noMeter, clock: systemClock, log };
+  const recorder = createRecorder({
+    ...shared,
+    dataDir,
+    run: 'bench',
+    settings: {
+      enabled: true,
+      preRollMs: 5_000,
+      postRollMs: 5_000,
+      maxClipMs: 600_000,
+      bufferBytes: 32 * 2 ** 20,
+    },
+    emit: () => {},
+  });
+  let motion: MotionDetector | null = null;
+  recorder.openEvent('bench', systemClock.utcMs());
+  await runCapture(
+    {
+      ...shared,
+      source: {
+        kind: 'rtsp',
+        mainUrl,
+        subUrl,
+        transport: 'tcp',
+        username: null,
+        password: null,
+        audio: false,
+      },
+      analysisFps: 5,
+      packets: true,
+      sink: {
+        stream: (info) => info.role === 'main' && recorder.stream(info),
+        packet: (role, packet) => role === 'main' && recorder.packet(packet),
+        frame: (frame) => {
+          motion ??= createMotionDetector({ sensitivity: 0.5, masks: [] }, frame);
+          motion.update(frame.luma(motion.size.width, motion.size.height), frame.mediaMs);
+          frame.release();
+        },
+        state: () => {},
+      },
+    },
+    stop.signal,
+  );
+  await recorder.close();
+}

@@ -1,0 +1,33 @@
+/**
+ * `npm run bench [-- capture|motion|record ...] [--rounds N] [--seconds N]`: numbers, nothing asserted.
+ * Run it on a quiet machine; Debian packages as named by what is left out.
+ */
+import { parseArgs } from 'node:util';
+import { machineFacts } from './facts.ts';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '30' },
+  },
+});
+
+/** Loaded when wanted, so that one part can run while another cannot. */
+const PARTS: Readonly<Record<string, () => Promise<string>>> = {
+  motion: async () => (await import('./motion.ts')).benchMotion(),
+  record: async () => (await import('./record.ts')).benchRecord(),
+  capture: async () =>
+    (await import('./capture.ts')).benchCapture({
+      rounds: Number(values.rounds),
+      secondsPerRound: Number(values.seconds),
+    }),
+};
+
+const wanted = positionals.length > 0 ? positionals : Object.keys(PARTS);
+process.stdout.write(`${machineFacts()}\n`);
+for (const name of wanted) {
+  const part = PARTS[name];
+  if (!part) throw new Error(`no part ${name}; there are ${Object.keys(PARTS).join(', ')}`);
+  process.stdout.write(`\n${await part()}\n`);
+}

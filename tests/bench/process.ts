@@ -1,0 +1,51 @@
+/** What process trees cost, from /proc (Linux). */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** `USER_HZ` of /proc/<pid>/stat; 100 on every Linux we run on (proc(5), sysconf(3)). */
+const TICKS_PER_SECOND = 100;
+
+interface Stat {
+  readonly ppid: number;
+  /** CPU time of the process and of its children that ended, user and system. */
+  readonly cpuMs: number;
+}
+
+function statOf(pid: number): Stat | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The second field is the name in parentheses and may contain anything: fields count from behind it.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+    return { ppid: Number(fields[1]), cpuMs: (ticks * 1000) / TICKS_PER_SECOND };
+  } catch {
+    return null;
+  }
+}
+
+/** `roots` and everything that descends from them, now. */
+export function treeOf(roots: readonly number[]): readonly number[] {
+  const parents = new Map<number, number>();
+  for (const name of readdirSync('/proc')) {
+    const stat = /^\d+$/.test(name) ? statOf(Number(name)) : null;
+    if (stat) parents.set(Number(name), stat.ppid);
+  }
+  const isOurs = (pid: number | undefined): boolean =>
+    pid !== undefined && (roots.includes(pid) || isOurs(parents.get(pid)));
+  return [...parents.keys()].filter(isOurs);
+}
+
+/** CPU time of the trees since they began. */
+export const cpuMsOf = (roots: readonly number[]): number =>
+  treeOf(roots).reduce((sum, pid) => sum + (statOf(pid)?.cpuMs ?? 0), 0);
+
+/** Proportional set size of the trees: shared pages count by share. */
+export const pssBytesOf = (roots: readonly number[]): number =>
+  treeOf(roots).reduce((sum, pid) => sum + 1024 * field(`/proc/${pid}/smaps_rollup`, /^Pss: +(\d+) kB/m), 0);
+
+function field(path: string, pattern: RegExp): number {
+  try {
+    return Number(pattern.exec(readFileSync(path, 'utf8'))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
