@@ -128,7 +128,7 @@ function print(model: ModelSummary, json: boolean): void {
     return;
   }
   const what = manifest
-    ? `${manifest.format}, ${manifest.input.width}×${manifest.input.height}, ${manifest.decoder}, ${manifest.licence}`
+    ? `${manifest.format}, ${manifest.input.width}×${manifest.input.height}, ${manifest.decoder.name}, ${manifest.licence}`
     : '';
   process.stdout.write(row([id, state, what]));
   if (state === 'damaged' && problem) process.stdout.write(`  ${problem.message}\n  ${problem.advice}\n`);

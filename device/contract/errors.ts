@@ -168,7 +168,8 @@ export const ERRORS = {
   FOOTAGE_UNAVAILABLE: {
     fault: 'operator',
     means: 'The demonstration footage could not be fetched.',
-    advice: 'Connect this Debian-based machine to the network and start again; a test pattern serves until then.',
+    advice:
+      'Connect this Debian-based machine to the network and start again; a test pattern serves until then.',
   },
   PAYLOAD_INVALID: {
     fault: 'internal',

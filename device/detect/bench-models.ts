@@ -2,7 +2,7 @@ import type { BackendName } from '../contract/detect.ts';
 import { CodedError, type ErrorReport } from '../contract/errors.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
 import { BACKENDS_OF } from './backends/index.ts';
-import { rememberedDigests } from './digests.ts';
+import { freshDigests } from './digests.ts';
 import { measure, type Measured } from './measure.ts';
 import { listModels } from './model-list.ts';
 import { findModel, verifyFiles, type VerifiedModel } from './models.ts';
@@ -30,11 +30,10 @@ export interface BenchResult {
 /** Measures models on backends, one at a time. @throws CodedError MODEL_* for an id that cannot be used */
 export async function benchModels(options: BenchOptions): Promise<readonly BenchResult[]> {
   const { dataDir, backends, onProgress, signal, clock = systemClock } = options;
-  const digests = await rememberedDigests(dataDir);
   const ids = options.ids ?? (await installedIds(dataDir));
   const results: BenchResult[] = [];
   for (const id of ids) {
-    const model = await verifyFiles(await findModel(dataDir, id), digests);
+    const model = await verifyFiles(await findModel(dataDir, id), freshDigests);
     for (const backend of BACKENDS_OF[model.manifest.format]) {
       if (backends && !backends.includes(backend)) continue;
       signal?.throwIfAborted();

@@ -19,6 +19,8 @@ import { backendVersions } from './versions.ts';
 
 /** `model: auto` takes the most accurate model that is at least this fast. */
 const FAST_ENOUGH_MS = 400;
+/** A backend under which the process ended this often while it was measured is left alone. */
+const MAX_INTERRUPTIONS = 2;
 
 export interface Choice {
   readonly model: VerifiedModel;
@@ -42,8 +44,9 @@ export async function choose(options: ChooseOptions): Promise<Choice> {
     return { model, backend };
   }
   const measured = [];
-  for (const model of await usableModels(options)) {
-    const { backend, inferenceMs } = await chooseBackend(model, options, true);
+  const models = await usableModels(options);
+  for (const model of models) {
+    const { backend, inferenceMs } = await chooseBackend(model, options, models.length > 1);
     if (inferenceMs <= FAST_ENOUGH_MS) return { model, backend };
     measured.push({ model, backend, inferenceMs });
   }
@@ -76,22 +79,19 @@ async function chooseBackend(
 ): Promise<{ backend: BackendName; inferenceMs: number }> {
   const { settings, log } = options;
   const backends = candidates(model, settings.backend);
-  const [first, ...others] = backends;
-  if (!first) {
+  const last = backends.at(-1);
+  if (last === undefined) {
     const { id, format } = model.manifest;
     throw new CodedError('BACKEND_UNAVAILABLE', `${settings.backend} cannot run ${id}, which is ${format}`);
   }
-  if (others.length === 0 && !mustMeasure) return { backend: first, inferenceMs: 0 };
   const speeds = await Speeds.open(options);
-  let best: { backend: BackendName; inferenceMs: number } | null = null;
+  // The last backend is the one to fall back on. Without a rival there is nothing to compare it with.
+  let best = { backend: last, inferenceMs: Infinity };
   for (const backend of backends) {
-    // The last one runs everywhere: without a rival there is nothing to compare.
-    if (!best && !mustMeasure && backend === backends.at(-1)) return { backend, inferenceMs: 0 };
+    if (backend === last && best.inferenceMs === Infinity && !mustMeasure) return { backend, inferenceMs: 0 };
     const inferenceMs = await speeds.of(model, backend);
-    if (inferenceMs !== null && (!best || inferenceMs < best.inferenceMs)) best = { backend, inferenceMs };
+    if (inferenceMs < best.inferenceMs) best = { backend, inferenceMs };
   }
-  if (!best)
-    throw new CodedError('BACKEND_UNAVAILABLE', `none of ${backends.join(', ')} runs ${model.manifest.id}`);
   log.info({ model: model.manifest.id, ...best }, 'detection backend chosen by speed');
   return best;
 }
@@ -99,8 +99,8 @@ async function chooseBackend(
 const speed = z.union([
   z.object({ state: z.literal('measured'), inferenceMs: z.number() }),
   z.object({ state: z.literal('failed'), why: z.string() }),
-  /** Written before: whoever finds it knows that the process died of this backend. */
-  z.object({ state: z.literal('measuring') }),
+  /** Written before: whoever finds it knows that the process ended meanwhile, perhaps of this backend. */
+  z.object({ state: z.literal('measuring'), attempt: z.number().int() }),
 ]);
 
 type Speed = z.infer<typeof speed>;
@@ -123,12 +123,14 @@ class Speeds {
     );
   }
 
-  /** Milliseconds per crop; null when this backend does not work here. */
-  async of(model: VerifiedModel, backend: BackendName): Promise<number | null> {
+  /** Milliseconds per crop; Infinity when this backend does not work here. */
+  async of(model: VerifiedModel, backend: BackendName): Promise<number> {
     const key = [backend, model.digest, this.#machine].join(' | ');
     const known = this.#state.get(key);
-    if (known) return known.state === 'measured' ? known.inferenceMs : null;
-    await this.#state.set(key, { state: 'measuring' });
+    if (known?.state === 'measured') return known.inferenceMs;
+    const interrupted = known?.state === 'measuring' ? known.attempt : 0;
+    if (known?.state === 'failed' || interrupted >= MAX_INTERRUPTIONS) return Infinity;
+    await this.#state.set(key, { state: 'measuring', attempt: interrupted + 1 });
     try {
       const { inferenceMs } = await this.#o.measure(model, backend);
       await this.#state.set(key, { state: 'measured', inferenceMs });
@@ -136,7 +138,7 @@ class Speeds {
     } catch (error) {
       this.#o.log.info({ backend, why: (error as Error).message }, 'detection backend does not run here');
       await this.#state.set(key, { state: 'failed', why: (error as Error).message });
-      return null;
+      return Infinity;
     }
   }
 }

@@ -1,5 +1,5 @@
 import { CodedError, type ErrorReport } from '../contract/errors.ts';
-import { freshDigests, rememberedDigests, type FileDigests } from './digests.ts';
+import { freshDigests } from './digests.ts';
 import type { Manifest } from './manifest.ts';
 import { findModel, modelIds, verifyFiles } from './models.ts';
 
@@ -13,22 +13,20 @@ export interface ModelSummary {
   readonly problem: ErrorReport | null;
 }
 
-/** All models we know of, sorted by id. Never throws for a bad model: its summary says what is wrong. */
+/** All models we know of, sorted by id; every byte of them is read and compared. Never throws for a bad model: its summary says what is wrong. */
 export async function listModels(dataDir: string): Promise<readonly ModelSummary[]> {
-  const digests = await rememberedDigests(dataDir);
-  const ids = await modelIds(dataDir);
   const summaries: ModelSummary[] = [];
-  for (const id of ids) summaries.push(await summarize(dataDir, id, digests));
+  for (const id of await modelIds(dataDir)) summaries.push(await summarize(dataDir, id));
   return summaries;
 }
 
-/** Reads every byte again. Rejects with MODEL_UNKNOWN for an unknown id only. */
+/** Rejects with MODEL_UNKNOWN for an unknown id only. */
 export async function verifyModel(dataDir: string, id: string): Promise<ModelSummary> {
   if (!(await modelIds(dataDir)).includes(id)) throw new CodedError('MODEL_UNKNOWN', id);
-  return summarize(dataDir, id, freshDigests);
+  return summarize(dataDir, id);
 }
 
-async function summarize(dataDir: string, id: string, digests: FileDigests): Promise<ModelSummary> {
+async function summarize(dataDir: string, id: string): Promise<ModelSummary> {
   let model;
   try {
     model = await findModel(dataDir, id);
@@ -38,7 +36,7 @@ async function summarize(dataDir: string, id: string, digests: FileDigests): Pro
   }
   const { manifest, origin } = model;
   try {
-    await verifyFiles(model, digests);
+    await verifyFiles(model, freshDigests);
     return { id, manifest, origin, state: 'installed', problem: null };
   } catch (error) {
     const coded = CodedError.from(error, 'MODEL_CORRUPT');

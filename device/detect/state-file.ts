@@ -1,9 +1,10 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
- * A small JSON object that only saves work: when it is lost or damaged it starts empty again, so it is
- * replaced in one piece but not made durable. One process writes it.
+ * A small JSON object that only saves work. When it is lost or damaged it starts empty again, so it is
+ * replaced in one piece but not made durable; where it cannot be written, a full disk for one, the work is
+ * done again next time. One process writes it.
  */
 export class StateFile<Value> {
   readonly #path: string;
@@ -28,10 +29,14 @@ export class StateFile<Value> {
 
   async set(key: string, value: Value): Promise<void> {
     this.#values[key] = value;
-    await mkdir(dirname(this.#path), { recursive: true });
     const unfinished = `${this.#path}.${process.pid}`;
-    await writeFile(unfinished, JSON.stringify(this.#values, null, 2));
-    await rename(unfinished, this.#path);
+    try {
+      await mkdir(dirname(this.#path), { recursive: true });
+      await writeFile(unfinished, JSON.stringify(this.#values, null, 2));
+      await rename(unfinished, this.#path);
+    } catch {
+      await rm(unfinished, { force: true });
+    }
   }
 }
 

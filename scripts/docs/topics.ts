@@ -29,7 +29,9 @@ const rows = (node: SchemaNode, prefix = ''): string[][] =>
     const inner = field.items?.properties
       ? { node: field.items, name: `${path}[]` }
       : { node: inside(field), name: path };
-    return [[code(path), typeText(field), field.description ?? '']].concat(rows(inner.node, `${inner.name}.`));
+    return [[code(path), typeText(field), field.description ?? '']].concat(
+      rows(inner.node, `${inner.name}.`),
+    );
   });
 
 /** The object behind "object or null". */

@@ -1,0 +1,145 @@
+import { Frame, SoftwareScaleContext } from 'node-av/lib';
+import {
+  AV_PIX_FMT_GRAY8, AV_PIX_FMT_NV12, AV_PIX_FMT_NV21, AV_PIX_FMT_RGB24, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV422P,
+  AV_PIX_FMT_YUV444P, AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVJ422P, AV_PIX_FMT_YUVJ444P, AVCOL_RANGE_JPEG, SWS_AREA,
+  SWS_BILINEAR, type AVPixelFormat, type SwsFlags,
+} from 'node-av/constants';
+import { letterbox, type PixelRect, type Size } from '../contract/geometry.ts';
+import { check } from './ffmpeg.ts';
+
+/** Crops have varied sizes; each context holds a few hundred kilobytes of tables. */
+const MAX_CONTEXTS = 8;
+const GREY = 114;
+/** libswscale may write a few pixels beyond the width it was asked for, if the row has room. */
+const ROW_ALIGN = 64;
+
+const EIGHT_BIT_LUMA_PLANE: ReadonlySet<number> = new Set([
+  AV_PIX_FMT_GRAY8, AV_PIX_FMT_NV12, AV_PIX_FMT_NV21, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV422P, AV_PIX_FMT_YUV444P,
+  AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVJ422P, AV_PIX_FMT_YUVJ444P,
+]);
+
+/** Formats that say "full range" by their name, as libswscale wants it, for those that say it beside. */
+const FULL_RANGE: ReadonlyMap<number, AVPixelFormat> = new Map([
+  [AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P],
+  [AV_PIX_FMT_YUV422P, AV_PIX_FMT_YUVJ422P],
+  [AV_PIX_FMT_YUV444P, AV_PIX_FMT_YUVJ444P],
+]);
+
+/** Scales pictures with contexts that are kept for the next picture of the same shape. */
+export class Scaling implements Disposable {
+  readonly #contexts = new Map<string, SoftwareScaleContext>();
+  readonly #outputs = new Map<string, Frame>();
+  #scratch = Buffer.alloc(0);
+
+  /** 8-bit luma, `width * height` bytes, each the average of what it covers. */
+  luma(picture: Frame, width: number, height: number): Uint8Array {
+    using plane = new Frame();
+    plane.alloc();
+    check(plane.ref(picture), 'sharing a picture');
+    // The same memory, taken for a grey picture: chroma is not even looked at.
+    if (EIGHT_BIT_LUMA_PLANE.has(picture.format)) plane.format = AV_PIX_FMT_GRAY8;
+    return this.#scaleFrame(plane, { width, height }, AV_PIX_FMT_GRAY8, SWS_AREA);
+  }
+
+  /** The whole picture in another size or format; a new frame that the caller frees. */
+  convert(picture: Frame, { width, height }: Size, format: AVPixelFormat): Frame {
+    const context = this.#context(picture, { width, height }, pixelFormatOf(picture), format, SWS_BILINEAR);
+    const out = blank(width, height, format);
+    try {
+      check(context.scaleFrameSync(out, picture), 'converting a picture');
+      out.pts = picture.pts;
+      return out;
+    } catch (error) {
+      out.free();
+      throw error;
+    }
+  }
+
+  /** See PixelFrame.crop. */
+  crop(picture: Frame, rect: PixelRect, width: number, height: number): Uint8Array {
+    const out = new Uint8Array(width * height * 3).fill(GREY);
+    const from = visible(rect, picture);
+    if (!from) return out;
+    const { scale, offsetX, offsetY } = letterbox(rect, { width, height });
+    const left = Math.round(offsetX + (from.x - rect.x) * scale);
+    const top = Math.round(offsetY + (from.y - rect.y) * scale);
+    const fitted = {
+      width: Math.min(width - left, Math.max(1, Math.round(from.width * scale))),
+      height: Math.min(height - top, Math.max(1, Math.round(from.height * scale))),
+    };
+    if (fitted.width <= 0 || fitted.height <= 0) return out;
+    const stride = this.#scaleRegion(picture, from, fitted);
+    for (let row = 0; row < fitted.height; row++) {
+      const pixels = this.#scratch.subarray(row * stride, row * stride + fitted.width * 3);
+      out.set(pixels, ((top + row) * width + left) * 3);
+    }
+    return out;
+  }
+
+  [Symbol.dispose](): void {
+    for (const context of this.#contexts.values()) context.freeContext();
+    for (const frame of this.#outputs.values()) frame.free();
+    this.#contexts.clear();
+    this.#outputs.clear();
+  }
+
+  /** RGB into #scratch; returns its stride. */
+  #scaleRegion(picture: Frame, from: PixelRect, to: Size): number {
+    const format = pixelFormatOf(picture);
+    const context = this.#context(from, to, format, AV_PIX_FMT_RGB24, SWS_BILINEAR);
+    const stride = Math.ceil((to.width * 3) / ROW_ALIGN) * ROW_ALIGN + ROW_ALIGN;
+    const size = stride * to.height;
+    if (this.#scratch.length < size) this.#scratch = Buffer.alloc(size);
+    const planes = picture.data ?? [];
+    const strides = picture.linesize;
+    const region = planes.map((plane, index) => plane.subarray(regionOffset(format, index, strides[index] ?? 0, from)));
+    check(context.scaleSync(region, strides, 0, from.height, [this.#scratch], [stride]), 'cutting out a region');
+    return stride;
+  }
+
+  #scaleFrame(picture: Frame, to: Size, format: AVPixelFormat, flags: SwsFlags): Uint8Array {
+    const context = this.#context(picture, to, pixelFormatOf(picture), format, flags);
+    const out = this.#output(to, format);
+    check(context.scaleFrameSync(out, picture), 'scaling a picture');
+    return out.toBuffer();
+  }
+
+  #context(from: Size, to: Size, fromFormat: AVPixelFormat, toFormat: AVPixelFormat, flags: SwsFlags): SoftwareScaleContext {
+    const key = `${from.width}x${from.height}/${fromFormat}>${to.width}x${to.height}/${toFormat}/${flags}`;
+    return cached(this.#contexts, key, (old) => old.freeContext(), () => {
+      const context = new SoftwareScaleContext();
+      context.getContext(from.width, from.height, fromFormat, to.width, to.height, toFormat, flags);
+      return context;
+    });
+  }
+
+  #output({ width, height }: Size, format: AVPixelFormat): Frame {
+    return cached(this.#outputs, `${width}x${height}/${format}`, (old) => old.free(), () => blank(width, height, format));
+  }
+}
+
+function blank(width: number, height: number, format: AVPixelFormat): Frame {
+  const frame = new Frame();
+  frame.alloc();
+  frame.width = width;
+  frame.height = height;
+  frame.format = format;
+  check(frame.getBuffer(), 'making room for a picture');
+  return frame;
+}
+
+export function pixelFormatOf(picture: Frame): AVPixelFormat {
+  const format = picture.format as AVPixelFormat;
+  return picture.colorRange === AVCOL_RANGE_JPEG ? (FULL_RANGE.get(format) ?? format) : format;
+}
+
+/** The part of `rect` that lies inside the picture, on even pixels because chroma has half the resolution. */
+function visible(rect: PixelRect, picture: Size): PixelRect | null {
+  const evenUp = (v: number): number => Math.ceil(v / 2) * 2;
+  const evenDown = (v: number): number => Math.floor(v / 2) * 2;
+  const x = evenUp(Math.max(0, rect.x));
+  const y = evenUp(Math.max(0, rect.y));
+  const width = evenDown(Math.min(picture.width, rect.x + rect.width)) - x;
+  const height = evenDown(Math.min(picture.height, rect.y + rect.height)) - y;
+  return width > 0 && height > 0 ? { x, y, width, height } : null;
+}

@@ -1,0 +1,119 @@
+import { readNote, type ClipNote } from './note.ts';
+import { VIDEO_TRACK_ID } from './init-segment.ts';
+
+/** Reads `sizeBytes` from `positionBytes` on; rejects where the file ends before. */
+export type ReadBytes = (positionBytes: number, sizeBytes: number) => Promise<Buffer>;
+
+/** One sample of video in ticks: of the media timeline, so the first is decoded at 0. */
+export interface ScannedPicture {
+  readonly decodeTicks: number;
+  readonly shownTicks: number;
+  readonly sizeBytes: number;
+}
+
+export interface ScannedFragment {
+  /** Just behind its `mdat`. */
+  readonly endBytes: number;
+  /** Where the pictures' data begins, all in a row. */
+  readonly picturesBytes: number;
+  readonly pictures: readonly ScannedPicture[];
+}
+
+export interface ScannedFile {
+  readonly video: { readonly timescale: number; readonly leadTicks: number; readonly frameTicks: number };
+  readonly fragments: readonly ScannedFragment[];
+  readonly notes: readonly { readonly note: ClipNote; readonly endBytes: number }[];
+  /** Up to here every box, and every fragment, is whole. */
+  readonly wholeBytes: number;
+}
+
+const HEADER_BYTES = 8;
+
+/**
+ * Walks the boxes of a clip file that may end anywhere. Knows the files that this room writes, no others;
+ * stops at the first box that is not whole or not known. Null when it holds no fragment.
+ */
+export async function scanFile(read: ReadBytes, fileBytes: number): Promise<ScannedFile | null> {
+  let video: ScannedFile['video'] | null = null;
+  let moof: { body: Buffer; startBytes: number } | null = null;
+  const fragments: ScannedFragment[] = [];
+  const notes: { note: ClipNote; endBytes: number }[] = [];
+  let wholeBytes = 0;
+  for (let at = 0; at + HEADER_BYTES <= fileBytes;) {
+    const header = await read(at, HEADER_BYTES);
+    const sizeBytes = header.readUInt32BE(0);
+    const type = header.toString('latin1', 4);
+    const endBytes = at + sizeBytes;
+    if (sizeBytes < HEADER_BYTES || endBytes > fileBytes || !KNOWN.has(type)) break;
+    const body = (): Promise<Buffer> => read(at + HEADER_BYTES, sizeBytes - HEADER_BYTES);
+    if (type === 'moov') video = readMovie(await body());
+    if (type === 'uuid') {
+      const note = readNote(await body());
+      if (note) notes.push({ note, endBytes });
+    }
+    if (type === 'mdat') {
+      if (!moof) break;
+      const pictures = readFragment(moof.body);
+      fragments.push({ endBytes, picturesBytes: at + HEADER_BYTES, pictures });
+    }
+    moof = type === 'moof' ? { body: await body(), startBytes: at } : null;
+    at = endBytes;
+    if (!moof) wholeBytes = endBytes;
+  }
+  return video && fragments.length > 0 ? { video, fragments, notes, wholeBytes } : null;
+}
+
+const KNOWN: ReadonlySet<string> = new Set(['ftyp', 'moov', 'uuid', 'moof', 'mdat', 'mfra']);
+
+/**
+ * Whether the pictures' data is what was written: lengths of NAL units add up to lengths of samples. A file
+ * system may grow a file before its data is there; what reads as zeros then is no chain of NAL units.
+ */
+export async function isWhole(read: ReadBytes, fragment: ScannedFragment): Promise<boolean> {
+  let at = fragment.picturesBytes;
+  for (const { sizeBytes } of fragment.pictures) {
+    if (at + sizeBytes > fragment.endBytes || !isNalChain(await read(at, sizeBytes))) return false;
+    at += sizeBytes;
+  }
+  return true;
+}
+
+function isNalChain(sample: Buffer): boolean {
+  let at = 0;
+  while (at + 4 < sample.byteLength) {
+    const nalBytes = sample.readUInt32BE(at);
+    if (nalBytes === 0) return false;
+    at += 4 + nalBytes;
+  }
+  return at === sample.byteLength;
+}
+
+interface Box {
+  readonly type: string;
+  readonly body: Buffer;
+}
+
+function* boxes(bytes: Buffer): Generator<Box> {
+  for (let at = 0; at + HEADER_BYTES <= bytes.byteLength;) {
+    const size = bytes.readUInt32BE(at);
+    if (size < HEADER_BYTES) return;
+    const type = bytes.toString('latin1', at + 4, at + 8);
+    yield { type, body: bytes.subarray(at + HEADER_BYTES, at + size) };
+    at += size;
+  }
+}
+
+/** The first box at the end of `path`. */
+function find(bytes: Buffer, ...path: readonly string[]): Buffer | null {
+  let body: Buffer | undefined = bytes;
+  for (const step of path) {
+    for (const box of boxes(body)) {
+      if (box.type !== step) continue;
+      body = box.body;
+      break;
+    }
+  }
+  return body;
+}
+
+const u64 = (bytes: Buffer, at: number): number => Number(bytes.readBigUInt64BE(at));
