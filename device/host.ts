@@ -6,9 +6,9 @@ interface HostContext<Message> {
   /** Aborts when the parent wants us to finish, or is gone. */
   readonly signal: AbortSignal;
   /** Drops the message when the parent is gone. */
-  send(message: Message): void;
+  readonly send: (message: Message) => void;
   /** From now on the parent may ask for the numbers in `meter`. */
-  meterReady(meter: ProcessMeter): void;
+  readonly meterReady: (meter: ProcessMeter) => void;
 }
 
 /**

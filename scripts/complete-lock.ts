@@ -36,17 +36,19 @@ function resolves(packages: LockedPackages, place: string, name: string): boolea
   return [...places, ''].some((from) => `${from && `${from}/`}node_modules/${name}` in packages);
 }
 
-const SYSTEMS = ['android', 'darwin', 'freebsd', 'linux', 'openharmony', 'win32'];
-const PROCESSORS = ['arm', 'arm64', 'ia32', 'ppc64', 'riscv64', 's390x', 'x64'];
+const SYSTEMS = new Set(['android', 'darwin', 'freebsd', 'linux', 'openharmony', 'win32']);
+const PROCESSORS = new Set(['arm', 'arm64', 'ia32', 'ppc64', 'riscv64', 's390x', 'x64']);
 
 /** Such packages carry their platform in the name, as in `@oxlint/binding-linux-arm64-musl`. */
 function platformOf(name: string): Pick<LockedPackage, 'os' | 'cpu' | 'libc'> {
   const words = name.split(/[/-]/);
-  const os = words.filter((word) => SYSTEMS.includes(word));
-  const cpu = words.filter((word) => PROCESSORS.includes(word));
+  const os = words.filter((word) => SYSTEMS.has(word));
+  const cpu = words.filter((word) => PROCESSORS.has(word));
   if (os.length !== 1 || cpu.length !== 1)
     throw new Error(`${name} is missing and does not name its platform`);
-  const libc = words.flatMap((word) => (/^gnu/.test(word) ? 'glibc' : /^musl/.test(word) ? 'musl' : []));
+  const libc = words.flatMap((word) =>
+    word.startsWith('gnu') ? 'glibc' : word.startsWith('musl') ? 'musl' : [],
+  );
   return { os, cpu, ...(os[0] === 'linux' && libc.length > 0 && { libc }) };
 }
 

@@ -16,6 +16,8 @@ interface Stage {
   /** A `check` counts as one; `tests` are counted by vitest. */
   readonly kind: 'check' | 'tests';
   readonly command: readonly [program: string, ...args: string[]];
+  /** Runs only when named. */
+  readonly optIn?: true;
 }
 
 const tests = (name: string): Stage => ({
@@ -32,6 +34,7 @@ export const STAGES: readonly Stage[] = [
   tests('unit'),
   tests('integration'),
   tests('crash'),
+  { ...tests('vm'), optIn: true },
 ];
 
 /** No stage is worth more of a 60 min budget; one that hangs is killed and counts as failed. */
@@ -68,20 +71,24 @@ interface VitestReport {
   readonly numFailedTests: number;
   readonly numPendingTests: number;
   readonly numTodoTests: number;
-  readonly testResults: readonly { readonly status: string; readonly assertionResults: readonly object[] }[];
+  readonly testResults: readonly {
+    readonly status: string;
+    readonly assertionResults: readonly { readonly status: string }[];
+  }[];
 }
 
 /**
  * Counts of a vitest JSON report. What fails outside of a test counts as one failure each: a file that cannot
- * be loaded, and a run that fails (leaks, unhandled errors) or leaves no report.
+ * be loaded or prepared, and a run that fails (leaks, unhandled errors) or leaves no report.
  */
 export function tally(report: string | null, ok: boolean): Tally {
   const none = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0, testResults: [] };
   const counts: VitestReport = report === null ? none : (JSON.parse(report) as VitestReport);
-  const unloadable = counts.testResults.filter(
-    ({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0,
+  const brokenFiles = counts.testResults.filter(
+    ({ status, assertionResults }) =>
+      status === 'failed' && assertionResults.every((assertion) => assertion.status !== 'failed'),
   ).length;
-  const failed = counts.numFailedTests + unloadable;
+  const failed = counts.numFailedTests + brokenFiles;
   return {
     passed: counts.numPassedTests,
     failed: !ok && failed === 0 ? 1 : failed,

@@ -1,14 +1,13 @@
 import { Codec, CodecContext, Frame, type CodecParameters, type Packet } from 'node-av/lib';
-import { AVERROR_EAGAIN } from 'node-av/lib';
 import { AV_NOPTS_VALUE, AVERROR_EOF, AVERROR_INVALIDDATA } from 'node-av/constants';
 import { CodedError } from '../contract/errors.ts';
-import { check } from './ffmpeg.ts';
+import { AVERROR_EAGAIN, check } from './ffmpeg.ts';
 
 /** Above this many pixels a picture is decoded off the event loop, which costs a hop but keeps the loop free. */
 const INLINE_PIXELS = 640 * 480;
 
 /** Called for each picture, in order of presentation. The frame is only lent for the call. */
-export type OnPicture = (frame: Frame, ptsTicks: number) => void | Promise<void>;
+export type OnPicture = (frame: Frame, ptsTicks: number) => unknown;
 
 /** A video decoder. Timestamps of packets come back as timestamps of pictures. */
 export class Decoder implements Disposable {

@@ -1,4 +1,3 @@
-import { constants } from 'node:os';
 import {
   AVERROR_DEMUXER_NOT_FOUND,
   AVERROR_EOF,
@@ -12,7 +11,7 @@ import {
 import { CodedError, type ErrorCode } from '../contract/errors.ts';
 import type { SourceSettings } from '../contract/settings.ts';
 import { redactUrls } from '../kernel/log.ts';
-import { FfmpegFailure } from './ffmpeg.ts';
+import { FfmpegFailure, posixError as posix } from './ffmpeg.ts';
 
 /** What was going on when FFmpeg failed; the same number means different things to the operator. */
 export interface Situation {
@@ -21,9 +20,6 @@ export interface Situation {
   /** We interrupted it ourselves because nothing came for too long. */
   readonly timedOut: boolean;
 }
-
-/** AVERROR(e) is −e for the system's errors (libavutil/error.h). */
-const posix = (name: keyof typeof constants.errno): number => -constants.errno[name];
 
 const NETWORK: ReadonlyMap<number, ErrorCode> = new Map<number, ErrorCode>([
   [AVERROR_HTTP_UNAUTHORIZED, 'CAMERA_UNAUTHORIZED'],

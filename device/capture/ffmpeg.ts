@@ -1,4 +1,5 @@
 /** The few words of FFmpeg's API that every file of this room needs. */
+import { constants } from 'node:os';
 import { FFmpegError, Log } from 'node-av/lib';
 import { AV_LOG_QUIET } from 'node-av/constants';
 
@@ -22,3 +23,9 @@ export function check(code: number, doing: string): number {
   if (code < 0) throw new FfmpegFailure(code, doing);
   return code;
 }
+
+/** AVERROR(e) is −e for the system's errors (libavutil/error.h). */
+export const posixError = (name: keyof typeof constants.errno): number => -constants.errno[name];
+
+/** More input is needed before there is output, or output must be taken before more input. */
+export const AVERROR_EAGAIN = posixError('EAGAIN');

@@ -1,9 +1,13 @@
 import { Dictionary, FormatContext, InputFormat, type Packet, type Stream } from 'node-av/lib';
-import { AVFMT_FLAG_NONBLOCK, AVMEDIA_TYPE_AUDIO, AVMEDIA_TYPE_VIDEO, AVSEEK_FLAG_BACKWARD } from 'node-av/constants';
-import { AVERROR_EAGAIN } from 'node-av/lib';
+import {
+  AVFMT_FLAG_NONBLOCK,
+  AVMEDIA_TYPE_AUDIO,
+  AVMEDIA_TYPE_VIDEO,
+  AVSEEK_FLAG_BACKWARD,
+} from 'node-av/constants';
 import { CodedError } from '../contract/errors.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { check } from './ffmpeg.ts';
+import { AVERROR_EAGAIN, check } from './ffmpeg.ts';
 import { SILENCE_MS, type Opening, type Source } from './sources.ts';
 
 /** Connecting takes several answers of the camera, each of which may take SILENCE_MS. */
@@ -28,7 +32,12 @@ export class Input implements AsyncDisposable {
   #interrupted = false;
   #pending: Promise<unknown> = Promise.resolve();
 
-  private constructor(context: FormatContext, streams: { video: Stream; audio: Stream | null }, clock: Clock, polled: boolean) {
+  private constructor(
+    context: FormatContext,
+    streams: { video: Stream; audio: Stream | null },
+    clock: Clock,
+    polled: boolean,
+  ) {
     this.#context = context;
     this.video = streams.video;
     this.audio = streams.audio;
@@ -97,7 +106,12 @@ export class Input implements AsyncDisposable {
 }
 
 /** Runs `work`; interrupts its native calls when `signal` aborts or it takes longer than OPEN_MS. */
-async function interruptible(context: FormatContext, clock: Clock, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+async function interruptible(
+  context: FormatContext,
+  clock: Clock,
+  signal: AbortSignal,
+  work: () => Promise<void>,
+): Promise<void> {
   const done = new AbortController();
   const guard = async (): Promise<void> => {
     await clock.sleep(OPEN_MS, AbortSignal.any([signal, done.signal])).catch(() => {});

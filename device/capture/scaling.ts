@@ -1,8 +1,20 @@
 import { Frame, SoftwareScaleContext } from 'node-av/lib';
 import {
-  AV_PIX_FMT_GRAY8, AV_PIX_FMT_NV12, AV_PIX_FMT_NV21, AV_PIX_FMT_RGB24, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV422P,
-  AV_PIX_FMT_YUV444P, AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVJ422P, AV_PIX_FMT_YUVJ444P, AVCOL_RANGE_JPEG, SWS_AREA,
-  SWS_BILINEAR, type AVPixelFormat, type SwsFlags,
+  AV_PIX_FMT_GRAY8,
+  AV_PIX_FMT_NV12,
+  AV_PIX_FMT_NV21,
+  AV_PIX_FMT_RGB24,
+  AV_PIX_FMT_YUV420P,
+  AV_PIX_FMT_YUV422P,
+  AV_PIX_FMT_YUV444P,
+  AV_PIX_FMT_YUVJ420P,
+  AV_PIX_FMT_YUVJ422P,
+  AV_PIX_FMT_YUVJ444P,
+  AVCOL_RANGE_JPEG,
+  SWS_AREA,
+  SWS_BILINEAR,
+  type AVPixelFormat,
+  type SwsFlags,
 } from 'node-av/constants';
 import { letterbox, type PixelRect, type Size } from '../contract/geometry.ts';
 import { check } from './ffmpeg.ts';
@@ -14,8 +26,15 @@ const GREY = 114;
 const ROW_ALIGN = 64;
 
 const EIGHT_BIT_LUMA_PLANE: ReadonlySet<number> = new Set([
-  AV_PIX_FMT_GRAY8, AV_PIX_FMT_NV12, AV_PIX_FMT_NV21, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV422P, AV_PIX_FMT_YUV444P,
-  AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVJ422P, AV_PIX_FMT_YUVJ444P,
+  AV_PIX_FMT_GRAY8,
+  AV_PIX_FMT_NV12,
+  AV_PIX_FMT_NV21,
+  AV_PIX_FMT_YUV420P,
+  AV_PIX_FMT_YUV422P,
+  AV_PIX_FMT_YUV444P,
+  AV_PIX_FMT_YUVJ420P,
+  AV_PIX_FMT_YUVJ422P,
+  AV_PIX_FMT_YUVJ444P,
 ]);
 
 /** Formats that say "full range" by their name, as libswscale wants it, for those that say it beside. */
@@ -92,8 +111,13 @@ export class Scaling implements Disposable {
     if (this.#scratch.length < size) this.#scratch = Buffer.alloc(size);
     const planes = picture.data ?? [];
     const strides = picture.linesize;
-    const region = planes.map((plane, index) => plane.subarray(regionOffset(format, index, strides[index] ?? 0, from)));
-    check(context.scaleSync(region, strides, 0, from.height, [this.#scratch], [stride]), 'cutting out a region');
+    const region = planes.map((plane, index) =>
+      plane.subarray(regionOffset(format, index, strides[index] ?? 0, from)),
+    );
+    check(
+      context.scaleSync(region, strides, 0, from.height, [this.#scratch], [stride]),
+      'cutting out a region',
+    );
     return stride;
   }
 
@@ -104,17 +128,33 @@ export class Scaling implements Disposable {
     return out.toBuffer();
   }
 
-  #context(from: Size, to: Size, fromFormat: AVPixelFormat, toFormat: AVPixelFormat, flags: SwsFlags): SoftwareScaleContext {
+  #context(
+    from: Size,
+    to: Size,
+    fromFormat: AVPixelFormat,
+    toFormat: AVPixelFormat,
+    flags: SwsFlags,
+  ): SoftwareScaleContext {
     const key = `${from.width}x${from.height}/${fromFormat}>${to.width}x${to.height}/${toFormat}/${flags}`;
-    return cached(this.#contexts, key, (old) => old.freeContext(), () => {
-      const context = new SoftwareScaleContext();
-      context.getContext(from.width, from.height, fromFormat, to.width, to.height, toFormat, flags);
-      return context;
-    });
+    return cached(
+      this.#contexts,
+      key,
+      (old) => old.freeContext(),
+      () => {
+        const context = new SoftwareScaleContext();
+        context.getContext(from.width, from.height, fromFormat, to.width, to.height, toFormat, flags);
+        return context;
+      },
+    );
   }
 
   #output({ width, height }: Size, format: AVPixelFormat): Frame {
-    return cached(this.#outputs, `${width}x${height}/${format}`, (old) => old.free(), () => blank(width, height, format));
+    return cached(
+      this.#outputs,
+      `${width}x${height}/${format}`,
+      (old) => old.free(),
+      () => blank(width, height, format),
+    );
   }
 }
 
@@ -142,4 +182,51 @@ function visible(rect: PixelRect, picture: Size): PixelRect | null {
   const width = evenDown(Math.min(picture.width, rect.x + rect.width)) - x;
   const height = evenDown(Math.min(picture.height, rect.y + rect.height)) - y;
   return width > 0 && height > 0 ? { x, y, width, height } : null;
+}
+
+/** How an 8-bit picture lies in memory, per plane: bytes per sample and subsampling as powers of two. */
+interface PlaneLayout {
+  readonly bytes: number;
+  readonly shiftX: number;
+  readonly shiftY: number;
+}
+
+const FULL: PlaneLayout = { bytes: 1, shiftX: 0, shiftY: 0 };
+const QUARTER: PlaneLayout = { bytes: 1, shiftX: 1, shiftY: 1 };
+const HALF: PlaneLayout = { bytes: 1, shiftX: 1, shiftY: 0 };
+const PAIRS: PlaneLayout = { bytes: 2, shiftX: 1, shiftY: 1 };
+
+const LAYOUTS: ReadonlyMap<number, readonly PlaneLayout[]> = new Map<number, readonly PlaneLayout[]>([
+  [AV_PIX_FMT_GRAY8, [FULL]],
+  [AV_PIX_FMT_NV12, [FULL, PAIRS]],
+  [AV_PIX_FMT_NV21, [FULL, PAIRS]],
+  ...[AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P].map((format) => [format, [FULL, QUARTER, QUARTER]] as const),
+  ...[AV_PIX_FMT_YUV422P, AV_PIX_FMT_YUVJ422P].map((format) => [format, [FULL, HALF, HALF]] as const),
+  ...[AV_PIX_FMT_YUV444P, AV_PIX_FMT_YUVJ444P].map((format) => [format, [FULL, FULL, FULL]] as const),
+]);
+
+/** Whether regions can be cut out of pictures of this format without touching the rest. */
+export const canCutOut = (format: AVPixelFormat): boolean => LAYOUTS.has(format);
+
+function regionOffset(format: AVPixelFormat, plane: number, stride: number, { x, y }: PixelRect): number {
+  const { bytes, shiftX, shiftY } = LAYOUTS.get(format)?.[plane] ?? FULL;
+  return (y >> shiftY) * stride + (x >> shiftX) * bytes;
+}
+
+/** The entry of `key`, made when absent; the one unused for longest is given up for it. */
+function cached<T>(map: Map<string, T>, key: string, discard: (old: T) => void, make: () => T): T {
+  const known = map.get(key);
+  if (known !== undefined) {
+    map.delete(key);
+    map.set(key, known);
+    return known;
+  }
+  for (const [oldest, value] of map) {
+    if (map.size < MAX_CONTEXTS) break;
+    map.delete(oldest);
+    discard(value);
+  }
+  const made = make();
+  map.set(key, made);
+  return made;
 }

@@ -56,7 +56,9 @@ export function sourcesOf(settings: SourceSettings): Source[] {
       const { width, height, fps } = settings;
       const url = `testsrc2=size=${width}x${height}:rate=${fps}`;
       const prepare = async (): Promise<Opening> => ({ url, format: 'lavfi', options: {} });
-      return [{ role: 'main', kind: 'pattern', live: false, paced: true, loop: false, audio: false, prepare }];
+      return [
+        { role: 'main', kind: 'pattern', live: false, paced: true, loop: false, audio: false, prepare },
+      ];
     }
   }
 }

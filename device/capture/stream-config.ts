@@ -7,10 +7,13 @@ import {
   AV_CODEC_ID_PCM_ALAW,
   AV_CODEC_ID_PCM_MULAW,
   AVMEDIA_TYPE_VIDEO,
+  type AVProfile,
 } from 'node-av/constants';
 import { CodedError } from '../contract/errors.ts';
+import type { Size } from '../contract/geometry.ts';
 import type { AudioTrack, VideoTrack } from '../contract/media.ts';
 import { check } from './ffmpeg.ts';
+import { hevcPictureSize } from './hevc-sps.ts';
 import { isSps, joinAnnexB, nalType, type NalCodec } from './nal.ts';
 import { VIDEO_TIMESCALE } from './timeline.ts';
 
@@ -29,20 +32,16 @@ export interface VideoConfig {
  */
 export function describeVideo(codec: NalCodec, parameterSets: readonly Uint8Array[]): VideoConfig {
   const spsList = parameterSets.filter((nal) => isSps(codec, nalType(codec, nal[0]!)));
-  // FFmpeg's reader of dimensions wants the SPS first, and the config record all sets in their own order.
-  const size = parametersOf(codec, joinAnnexB(spsList));
-  size.parseExtradata();
+  const { width, height, fps, profile, level } = announced(codec, spsList);
   const all = parametersOf(codec, joinAnnexB(parameterSets));
-  all.width = size.width;
-  all.height = size.height;
-  all.profile = size.profile;
-  all.level = size.level;
+  all.width = width;
+  all.height = height;
+  if (profile !== null) all.profile = profile;
+  if (level !== null) all.level = level;
   const config = all.getDecoderConfigurationRecord();
   const codecString = codec === 'h264' && config ? avcString(config) : all.getCodecString();
-  const { width, height, frameRate } = size;
   if (!config || !codecString || width <= 0 || height <= 0)
     throw new CodedError('CAMERA_INPUT_INVALID', `${codec} parameter sets cannot be read`);
-  const fps = frameRate.num > 0 && frameRate.den > 0 ? frameRate.num / frameRate.den : null;
   return {
     track: {
       codec,
@@ -56,6 +55,46 @@ export function describeVideo(codec: NalCodec, parameterSets: readonly Uint8Arra
     },
     reorderDepth: reorderDepth(all),
   };
+}
+
+interface Announced extends Size {
+  readonly fps: number | null;
+  readonly profile: AVProfile | null;
+  readonly level: number | null;
+}
+
+/** What the sequence parameter set says; a size of 0 when it cannot be read. */
+function announced(codec: NalCodec, spsList: readonly Uint8Array[]): Announced {
+  const unreadable = { width: 0, height: 0, fps: null, profile: null, level: null };
+  const plain = spsList.map(unescape);
+  if (codec === 'hevc') {
+    try {
+      return plain[0] ? { ...unreadable, ...hevcPictureSize(plain[0]) } : unreadable;
+    } catch (error) {
+      if (error instanceof RangeError) return unreadable;
+      throw error;
+    }
+  }
+  const parameters = parametersOf(codec, joinAnnexB(plain));
+  parameters.parseExtradata();
+  const { width, height, profile, level, frameRate } = parameters;
+  const fps = frameRate.num > 0 && frameRate.den > 0 ? frameRate.num / frameRate.den : null;
+  return { width, height, profile, level, fps };
+}
+
+/**
+ * Without emulation prevention bytes (ITU-T H.264 §7.4.1). FFmpeg's reader of SPS expects them to be gone, and
+ * `parseExtradata` does not see to it: a time scale of 90000 is enough for it to fail.
+ */
+function unescape(nal: Uint8Array): Uint8Array {
+  const out: number[] = [];
+  let zeros = 0;
+  for (const byte of nal) {
+    const prevents = zeros >= 2 && byte === 3;
+    zeros = byte === 0 ? zeros + 1 : 0;
+    if (!prevents) out.push(byte);
+  }
+  return Uint8Array.from(out);
 }
 
 /** RFC 6381 §3.3: profile, constraints and level, as bytes 1 to 3 of `avcC`. */

@@ -103,16 +103,26 @@ export function parseFormats(log: string): Format[] {
     .split(/(?=Compressed\s*:|Raw\s*:)/)
     .map((entry) => /^(Compressed|Raw)\s*:\s*(\S+)\s*:(.*)$/s.exec(entry))
     .filter((match) => match !== null)
-    .map(([, kind, format, rest]) => ({ format: format!, compressed: kind === 'Compressed', sizes: parseSizes(rest!) }))
+    .map(([, kind, format, rest]) => ({
+      format: format!,
+      compressed: kind === 'Compressed',
+      sizes: parseSizes(rest!),
+    }))
     .filter(({ format, sizes }) => format !== 'Unsupported' && sizes.length > 0);
 }
 
 function parseSizes(text: string): { width: number; height: number }[] {
   const range = /\{(\d+)-(\d+), \d+\}x\{(\d+)-(\d+), \d+\}/.exec(text);
   if (range) {
-    const [minWidth, maxWidth, minHeight, maxHeight] = range.slice(1).map(Number) as [number, number, number, number];
+    const [minWidth, maxWidth, minHeight, maxHeight] = range.slice(1).map(Number) as [
+      number,
+      number,
+      number,
+      number,
+    ];
     return COMMON_SIZES.filter(
-      ({ width, height }) => width >= minWidth && width <= maxWidth && height >= minHeight && height <= maxHeight,
+      ({ width, height }) =>
+        width >= minWidth && width <= maxWidth && height >= minHeight && height <= maxHeight,
     );
   }
   return [...text.matchAll(/\b(\d{2,5})x(\d{2,5})\b/g)].map(([, width, height]) => ({

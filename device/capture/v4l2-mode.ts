@@ -31,7 +31,11 @@ const DEFAULT = { width: 1280, height: 720, fps: 30 };
 export function chooseMode(modes: readonly V4l2Mode[], wish: ModeWish): ChosenMode | null {
   const candidates = modes.map((mode) => {
     const fps = nearestFps(mode.fps, wish.fps ?? DEFAULT.fps);
-    return { ...mode, fps, rank: [sizeDistance(mode, wish), fpsDistance(fps, wish), formatCost(mode.format)] };
+    return {
+      ...mode,
+      fps,
+      rank: [sizeDistance(mode, wish), fpsDistance(fps, wish), formatCost(mode.format)],
+    };
   });
   candidates.sort((a, b) => compare(a.rank, b.rank));
   const [best] = candidates;
@@ -53,7 +57,10 @@ const fpsDistance = (fps: number, wish: ModeWish): number =>
 
 /** A mode's rates are a list or, for a stepwise driver, its two ends. */
 const nearestFps = (rates: readonly number[], wanted: number): number =>
-  rates.reduce((best, rate) => (Math.abs(rate - wanted) < Math.abs(best - wanted) ? rate : best), rates[0] ?? 0);
+  rates.reduce(
+    (best, rate) => (Math.abs(rate - wanted) < Math.abs(best - wanted) ? rate : best),
+    rates[0] ?? 0,
+  );
 
 const formatCost = (format: string): number => (format === 'h264' ? 0 : format === 'mjpeg' ? 1 : 2);
 

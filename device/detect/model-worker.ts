@@ -15,7 +15,6 @@ export interface ModelWorkerOptions {
   readonly start: ThreadStart;
   readonly clock: Clock;
   readonly signal?: AbortSignal;
-  readonly runLimitMs?: number;
 }
 
 export interface CropResult {
@@ -32,13 +31,11 @@ export interface CropResult {
 export class ModelWorker implements AsyncDisposable {
   readonly #worker: Worker;
   readonly #clock: Clock;
-  readonly #runLimitMs: number;
   readonly #dead = new AbortController();
   #waiting: PromiseWithResolvers<ThreadMessage> | null = null;
 
-  private constructor({ start, clock, runLimitMs = RUN_LIMIT_MS }: ModelWorkerOptions) {
+  private constructor({ start, clock }: ModelWorkerOptions) {
     this.#clock = clock;
-    this.#runLimitMs = runLimitMs;
     this.#worker = new Worker(new URL('./model-thread.ts', import.meta.url), { workerData: start });
     this.#worker.on('message', (message: ThreadMessage) => {
       this.#waiting?.resolve(message);
@@ -75,7 +72,7 @@ export class ModelWorker implements AsyncDisposable {
 
   /** The bytes of `rgb` move away and cannot be read any more. @throws CodedError DETECTOR_FAILED */
   async run(rgb: Uint8Array<ArrayBuffer>): Promise<CropResult> {
-    const answer = this.#answer(this.#runLimitMs);
+    const answer = this.#answer(RUN_LIMIT_MS);
     if (this.alive) this.#worker.postMessage({ rgb } satisfies ThreadRequest, [rgb.buffer]);
     const message = await answer;
     if (message.type === 'done') return message;

@@ -74,13 +74,21 @@ export async function readManifest(directory: string): Promise<Manifest> {
 /** Where a file of the model should be, whether it is there or not. */
 export function locateFile(model: Pick<Model, 'directory'>, { path, package: name }: ManifestFile): string {
   if (name === undefined) return join(model.directory, path);
-  const packageJson = findPackageJSON(name, import.meta.url);
-  if (packageJson === undefined)
-    throw new CodedError('MODEL_FILE_MISSING', `package ${name} is not installed`);
-  return join(dirname(packageJson), path);
+  const directory = packageDirectory(name);
+  if (directory === null) throw new CodedError('MODEL_FILE_MISSING', `package ${name} is not installed`);
+  return join(directory, path);
 }
 
-/** @throws CodedError MODEL_FILE_MISSING | MODEL_CORRUPT | MODEL_MANIFEST_INVALID */
+function packageDirectory(name: string): string | null {
+  try {
+    const packageJson = findPackageJSON(name, import.meta.url);
+    return packageJson === undefined ? null : dirname(packageJson);
+  } catch {
+    return null;
+  }
+}
+
+/** @throws CodedError MODEL_FILE_MISSING | MODEL_CORRUPT */
 export async function verifyFiles(model: Model, digests: FileDigests): Promise<VerifiedModel> {
   const { manifest } = model;
   const files: string[] = [];

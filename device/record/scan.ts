@@ -35,7 +35,7 @@ const HEADER_BYTES = 8;
  */
 export async function scanFile(read: ReadBytes, fileBytes: number): Promise<ScannedFile | null> {
   let video: ScannedFile['video'] | null = null;
-  let moof: { body: Buffer; startBytes: number } | null = null;
+  let moof: Buffer | null = null;
   const fragments: ScannedFragment[] = [];
   const notes: { note: ClipNote; endBytes: number }[] = [];
   let wholeBytes = 0;
@@ -53,10 +53,9 @@ export async function scanFile(read: ReadBytes, fileBytes: number): Promise<Scan
     }
     if (type === 'mdat') {
       if (!moof) break;
-      const pictures = readFragment(moof.body);
-      fragments.push({ endBytes, picturesBytes: at + HEADER_BYTES, pictures });
+      fragments.push({ endBytes, picturesBytes: at + HEADER_BYTES, pictures: readFragment(moof) });
     }
-    moof = type === 'moof' ? { body: await body(), startBytes: at } : null;
+    moof = type === 'moof' ? await body() : null;
     at = endBytes;
     if (!moof) wholeBytes = endBytes;
   }
@@ -88,32 +87,66 @@ function isNalChain(sample: Buffer): boolean {
   return at === sample.byteLength;
 }
 
-interface Box {
-  readonly type: string;
-  readonly body: Buffer;
-}
-
-function* boxes(bytes: Buffer): Generator<Box> {
+/** Bodies of the boxes of `type` directly in `bytes`. */
+function* bodies(bytes: Buffer, type: string): Generator<Buffer> {
   for (let at = 0; at + HEADER_BYTES <= bytes.byteLength;) {
-    const size = bytes.readUInt32BE(at);
-    if (size < HEADER_BYTES) return;
-    const type = bytes.toString('latin1', at + 4, at + 8);
-    yield { type, body: bytes.subarray(at + HEADER_BYTES, at + size) };
-    at += size;
+    const sizeBytes = bytes.readUInt32BE(at);
+    if (sizeBytes < HEADER_BYTES) return;
+    if (bytes.toString('latin1', at + 4, at + 8) === type) {
+      yield bytes.subarray(at + HEADER_BYTES, at + sizeBytes);
+    }
+    at += sizeBytes;
   }
 }
 
-/** The first box at the end of `path`. */
+/** Body of the first box at the end of `path`. */
 function find(bytes: Buffer, ...path: readonly string[]): Buffer | null {
   let body: Buffer | undefined = bytes;
-  for (const step of path) {
-    for (const box of boxes(body)) {
-      if (box.type !== step) continue;
-      body = box.body;
-      break;
-    }
+  for (const type of path) {
+    [body] = bodies(body, type);
+    if (!body) return null;
   }
   return body;
 }
 
 const u64 = (bytes: Buffer, at: number): number => Number(bytes.readBigUInt64BE(at));
+
+/** From the body of `moov`; the field offsets are those of version 1, which we write. */
+function readMovie(moov: Buffer): ScannedFile['video'] | null {
+  for (const trak of bodies(moov, 'trak')) {
+    if (find(trak, 'tkhd')?.readUInt32BE(20) !== VIDEO_TRACK_ID) continue;
+    const timescale = find(trak, 'mdia', 'mdhd')?.readUInt32BE(20);
+    const edits = find(trak, 'edts', 'elst');
+    const extend = [...bodies(find(moov, 'mvex') ?? NOTHING, 'trex')].find(
+      (trex) => trex.readUInt32BE(4) === VIDEO_TRACK_ID,
+    );
+    if (!timescale || !extend) return null;
+    return { timescale, leadTicks: edits ? u64(edits, 16) : 0, frameTicks: extend.readUInt32BE(12) };
+  }
+  return null;
+}
+
+const NOTHING = Buffer.alloc(0);
+/** Per picture: duration, size, flags, composition offset. */
+const RUN_ENTRY_BYTES = 16;
+
+/** The pictures of a fragment, from the body of its `moof`; none where it holds audio only. */
+function readFragment(moof: Buffer): readonly ScannedPicture[] {
+  for (const traf of bodies(moof, 'traf')) {
+    const run = find(traf, 'trun');
+    const decodeTime = find(traf, 'tfdt');
+    if (find(traf, 'tfhd')?.readUInt32BE(4) !== VIDEO_TRACK_ID || !run || !decodeTime) continue;
+    let decodeTicks = u64(decodeTime, 4);
+    return Array.from({ length: run.readUInt32BE(4) }, (_, i) => {
+      const at = 12 + i * RUN_ENTRY_BYTES;
+      const picture = {
+        decodeTicks,
+        shownTicks: decodeTicks + run.readInt32BE(at + 12),
+        sizeBytes: run.readUInt32BE(at + 4),
+      };
+      decodeTicks += run.readUInt32BE(at);
+      return picture;
+    });
+  }
+  return [];
+}

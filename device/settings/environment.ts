@@ -7,7 +7,7 @@
 import { parse } from 'yaml';
 import { nearest } from './nearest.ts';
 import { unknownKey, type Problem } from './problems.ts';
-import { childOf, isTree, keysOf, setAt, type Path, type SchemaNode, type Tree } from './tree.ts';
+import { childOf, isTree, keysOf, setAt, typesOf, type Path, type SchemaNode, type Tree } from './tree.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -86,11 +86,8 @@ function schemaOf(path: Path, schema: SchemaNode): SchemaNode {
   return node;
 }
 
-const isText = ({ type, anyOf }: SchemaNode): boolean =>
-  anyOf ? anyOf.every((option) => option.type === 'null' || isText(option)) : type === 'string';
-
 function read(text: string, schema: SchemaNode): unknown {
-  if (isText(schema)) return text;
+  if (typesOf(schema).every((type) => type === 'string')) return text;
   try {
     return parse(text) as unknown;
   } catch {

@@ -38,7 +38,7 @@ export function setAt(
 
 /** A node of the JSON schema of config.yaml. */
 export interface SchemaNode {
-  readonly type?: string;
+  readonly type?: string | readonly string[];
   readonly description?: string;
   readonly default?: unknown;
   readonly enum?: readonly unknown[];
@@ -61,6 +61,11 @@ export interface SchemaNode {
 export const configJsonSchema = (): SchemaNode => z.toJSONSchema(config, { io: 'input' }) as SchemaNode;
 
 export const secretsJsonSchema = (): SchemaNode => z.toJSONSchema(secrets, { io: 'input' }) as SchemaNode;
+
+/** The types that `node` allows, but for null, which only says "as if the key were not there". */
+export function typesOf({ type = [], anyOf = [] }: SchemaNode): readonly string[] {
+  return [type, ...anyOf.map(typesOf)].flat().filter((name) => name !== 'null');
+}
 
 /** The schema of what may stand under `key`; null when nothing may. */
 export function childOf(node: SchemaNode, key: string | number): SchemaNode | null {

@@ -74,6 +74,8 @@ export class Track {
   last: Moment;
   /** Since when the current visit counts; null while zones forbid an event. */
   since: Moment | null = null;
+  /** Begun where a thing that never moved was seen before: motion there proves nothing. */
+  readonly suspect: boolean;
   /** Last motion where it is, media time. */
   stirredMs: number;
   lookedMs: number;
@@ -93,6 +95,7 @@ export class Track {
     moment: Moment;
     aspect: number;
     zones: readonly ZoneSettings[];
+    suspect: boolean;
   }) {
     const { box, label, score } = o.sighting;
     this.trackId = o.trackId;
@@ -104,6 +107,7 @@ export class Track {
     this.#displacedFrom = o.moment;
     this.first = o.moment;
     this.last = o.moment;
+    this.suspect = o.suspect;
     this.stirredMs = -Infinity;
     this.lookedMs = o.moment.mediaMs;
     this.predictedMs = o.moment.mediaMs;
@@ -148,9 +152,12 @@ export class Track {
     if (!clipped) this.#notice(box, moment);
     if (this.state === 'resting' && this.displacedSightings === 0) this.filter.halt(box);
     if (stirred) this.stirredMs = moment.mediaMs;
-    const moving =
-      this.state !== 'resting' &&
-      (stirred || this.displacedSightings > 0 || (this.hasMoved && !this.standing));
+    // Motion at a vehicle is mostly someone passing it; its own shows as displacement at once.
+    const alive =
+      (stirred && this.living && !this.suspect) ||
+      this.displacedSightings > 0 ||
+      (this.hasMoved && !this.standing);
+    const moving = this.state !== 'resting' && alive;
     // A weak sighting where one was expected is no evidence against.
     this.belief.see(Math.max(0.3, score), moving);
     this.#weighLabel(label, score);

@@ -9,6 +9,7 @@ import { CutMotions, hintFor } from './hints.ts';
 import { groupOf } from './labels.ts';
 import type { TrackHint } from './regions.ts';
 import { sightingsOf, wouldShow, type Look, type Sighting } from './sightings.ts';
+import { SuspectPlaces } from './suspects.ts';
 import { Track, type Moment } from './track.ts';
 
 export interface MovingBox {
@@ -75,6 +76,8 @@ const SCENE_MS = 10_000;
 const PARKED_MS = 30_000;
 /** A person without any motion for this long is a scarecrow, or asleep. */
 const LIFELESS_MS = 15 * 60_000;
+/** The same for one that never left the place where it was first seen. */
+const NEVER_MOVED_MS = 2 * 60_000;
 /** Memory of places: things through a dark night, living ones only for an afternoon. */
 const THING_REMEMBERED_MS = 24 * 3_600_000;
 const LIVING_REMEMBERED_MS = 3 * 3_600_000;
@@ -102,6 +105,7 @@ class EventTracker implements Tracker {
   readonly #wantedGroups: ReadonlySet<string>;
   readonly #events: EventWriter;
   readonly #cut = new CutMotions();
+  readonly #suspects = new SuspectPlaces();
   #tracks: Track[] = [];
   #lastTrackId = 0;
   #arrivedUtcMs = 0;
@@ -198,7 +202,8 @@ class EventTracker implements Tracker {
       );
       if (twice || this.#tracks.length >= MAX_TRACKS) continue;
       const trackId = ++this.#lastTrackId;
-      const track = new Track({ trackId, sighting, moment: now, aspect, zones: this.#zones });
+      const suspect = this.#suspects.has(sighting.label, sighting.box, now.mediaMs);
+      const track = new Track({ trackId, sighting, moment: now, aspect, zones: this.#zones, suspect });
       track.see(sighting, now, coveredShare(sighting.box, motion) >= STIRRED);
       this.#tracks.push(track);
     }
@@ -256,14 +261,18 @@ class EventTracker implements Tracker {
     if (!this.#isGone(track, now)) return true;
     if (visit) facts.push(this.#events.end(track, visit, 'gone', track.last.utcMs, this.#arrivedUtcMs));
     // A thing that was there for long without ever moving only hides from the detector.
-    if (track.hasMoved || track.stoodMs < SCENE_MS) return false;
-    track.rest();
-    return true;
+    if (!track.hasMoved && track.stoodMs >= SCENE_MS) {
+      track.rest();
+      return true;
+    }
+    if (!track.hasMoved) this.#suspects.add(track.label, track.box, track.last.mediaMs);
+    return false;
   }
 
   #isParked(track: Track): boolean {
     if (!track.living) return track.stoodMs >= PARKED_MS;
-    return track.stoodMs >= LIFELESS_MS && track.last.mediaMs - track.stirredMs >= LIFELESS_MS;
+    const lifelessMs = track.hasMoved ? LIFELESS_MS : NEVER_MOVED_MS;
+    return track.stoodMs >= lifelessMs && track.last.mediaMs - track.stirredMs >= lifelessMs;
   }
 
   #isGone(track: Track, { mediaMs }: Moment): boolean {

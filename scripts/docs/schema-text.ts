@@ -5,6 +5,8 @@ export function typeText(node: SchemaNode): string {
   if (node.const !== undefined) return JSON.stringify(node.const);
   if (node.enum) return node.enum.map((value) => JSON.stringify(value)).join(', ');
   if (node.anyOf) return node.anyOf.map(typeText).join(' or ');
+  if (Array.isArray(node.type))
+    return node.type.map((type: string) => typeText({ ...node, type })).join(' or ');
   if (node.prefixItems) return `[${node.prefixItems.map(typeText).join(', ')}]`;
   switch (node.type) {
     case 'array':
@@ -20,7 +22,7 @@ export function typeText(node: SchemaNode): string {
     case 'string':
       return 'text';
     default:
-      return node.type ?? 'anything';
+      return String(node.type ?? 'anything');
   }
 }
 

@@ -45,15 +45,14 @@ function keyRows(path: string, field: SchemaNode, parent: SchemaNode): string[][
       ? rows(field.items, `${path}[].`)
       : [];
   return [
-    [code(path), typeOf(field), required ? 'required' : defaultText(field), field.description ?? ''],
+    [
+      code(path),
+      typeText(field).replace(/ or null$/, ''),
+      required ? 'required' : defaultText(field),
+      field.description ?? '',
+    ],
     ...inner,
   ];
-}
-
-/** null only says "as if the key were not there". */
-function typeOf(field: SchemaNode): string {
-  const options = field.anyOf?.filter(({ type }) => type !== 'null');
-  return options ? options.map(typeText).join(' or ') : typeText(field);
 }
 
 const defaultText = ({ default: value }: SchemaNode): string =>

@@ -10,13 +10,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { requireFootage } from '../harness/footage.ts';
-import { missingPackages, requirePackages } from '../harness/packages.ts';
+import { missingPackages } from '../harness/packages.ts';
 import { startRtspServer } from '../harness/rtsp-server.ts';
 import type { CameraChildStart } from './camera-child.ts';
 import { table } from './facts.ts';
 import { cpuMsOf, pssBytesOf } from './process.ts';
-
-requirePackages(['motion', 'ffmpeg']);
 
 export interface CaptureBenchOptions {
   readonly rounds: number;

@@ -159,7 +159,9 @@ def require_login(server, specs):
     auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", ANYBODY)
-    auth.set_default_token(token)
+    # With a token for everybody a stranger meets 404; without one, the 401 that cameras answer.
+    if not any(spec["auth"] for spec in specs):
+        auth.set_default_token(token)
     for spec in specs:
         if spec["auth"]:
             user, password = spec["auth"]["user"], spec["auth"]["password"]

@@ -16,10 +16,11 @@ export interface Tfjs {
 }
 
 export async function loadGraph(tf: Tfjs, source: ModelSource): Promise<LoadedModel> {
-  const artifacts = await readArtifacts(source.files);
-  const model = await tf.loadGraphModel(tf.io.fromMemory(artifacts)).catch((error: unknown) => {
-    throw new CodedError('MODEL_CORRUPT', (error as Error).message, { cause: error });
-  });
+  const model = await readArtifacts(source.files)
+    .then((artifacts) => tf.loadGraphModel(tf.io.fromMemory(artifacts)))
+    .catch((error: unknown) => {
+      throw CodedError.from(error, 'MODEL_CORRUPT');
+    });
   const [first, ...others] = model.inputs;
   if (!first || others.length > 0)
     throw new CodedError('MODEL_SHAPE', `has ${model.inputs.length} inputs, expected 1`);
@@ -82,14 +83,7 @@ async function readArtifacts([
   modelFile = '',
   ...weightFiles
 ]: readonly string[]): Promise<io.ModelArtifacts> {
-  let graph: GraphFile;
-  try {
-    graph = JSON.parse(await readFile(modelFile, 'utf8')) as GraphFile;
-  } catch (error) {
-    throw new CodedError('MODEL_CORRUPT', `${basename(modelFile)}: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
+  const graph = JSON.parse(await readFile(modelFile, 'utf8')) as GraphFile;
   const { modelTopology, weightsManifest, signature, userDefinedMetadata } = graph;
   const shards = weightsManifest.flatMap(({ paths }) => paths);
   const parts = await Promise.all(

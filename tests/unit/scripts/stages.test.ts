@@ -19,13 +19,14 @@ test('skipped and planned tests are both skipped', () => {
   });
 });
 
-test('a file that cannot be loaded is one failure, beside the tests that failed', () => {
+test('a file that cannot be loaded or prepared is one failure, beside the tests that failed', () => {
   const files = [
     { status: 'failed', assertionResults: [] },
-    { status: 'failed', assertionResults: [{}] },
+    { status: 'failed', assertionResults: [{ status: 'skipped' }] },
+    { status: 'failed', assertionResults: [{ status: 'failed' }, { status: 'passed' }] },
     { status: 'passed', assertionResults: [] },
   ];
-  expect(tally(report({ numFailedTests: 1 }, files), false).failed).toBe(2);
+  expect(tally(report({ numFailedTests: 1 }, files), false).failed).toBe(3);
 });
 
 test('a run that fails outside of its tests, or leaves no report, still fails', () => {

@@ -1,0 +1,107 @@
+import { backoff } from '../kernel/backoff.ts';
+import type { CameraPhase } from '../contract/facts.ts';
+import { CodedError, type ErrorReport } from '../contract/errors.ts';
+import type { StreamInfo } from '../contract/media.ts';
+import { Connection } from './connection.ts';
+import { routeFfmpegLog } from './ffmpeg-log.ts';
+import type { CaptureOptions } from './sink.ts';
+import { sourcesOf, type Source } from './sources.ts';
+
+const FIRST_RETRY_MS = 500;
+const MAX_RETRY_MS = 30_000;
+
+/**
+ * Serves all streams of a camera until `signal` aborts; a file that does not loop also ends by itself.
+ * A live source never throws: it reports why it is down and tries again. An unpaced file, which somebody waits
+ * for, throws CodedError instead.
+ */
+export async function runCapture(options: CaptureOptions, signal: AbortSignal): Promise<void> {
+  using _routing = routeFfmpegLog(options.log, options.clock);
+  const sources = sourcesOf(options.source);
+  const analysed = sources.some(({ role }) => role === 'sub') ? 'sub' : 'main';
+  await Promise.all(
+    sources.map((source) => new SourceRunner(options, source, source.role === analysed).run(signal)),
+  );
+}
+
+/** One stream of a camera: connects, and connects again. */
+class SourceRunner {
+  readonly #o: CaptureOptions;
+  readonly #source: Source;
+  readonly #analysed: boolean;
+  #generation = 0;
+  #stream: StreamInfo | null = null;
+
+  constructor(options: CaptureOptions, source: Source, analysed: boolean) {
+    this.#o = options;
+    this.#source = source;
+    this.#analysed = analysed;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, log, meter, random } = this.#o;
+    const { role, kind, loop } = this.#source;
+    const retries = () =>
+      backoff({ firstMs: FIRST_RETRY_MS, maxMs: MAX_RETRY_MS, ...(random ? { random } : {}) });
+    let delays = retries();
+    while (!signal.aborted) {
+      this.#say('connecting');
+      const fault = await this.#connect(signal);
+      if (signal.aborted) break;
+      if (kind === 'file' && !loop && (fault === null || fault.code === 'CAMERA_ENDED')) break;
+      const reason = fault ?? new CodedError('CAMERA_ENDED');
+      if (kind === 'file' && !this.#source.paced) throw reason;
+      // A connection that gave pictures ends the outage before it: the next one has its own patience.
+      if (this.#stream) delays = retries();
+      const retryInMs = Math.round(delays.next().value);
+      meter.set('spyoncino_camera_up', 0, { role });
+      meter.count('spyoncino_reconnects_total', { role, code: reason.code });
+      log.warn({ role, code: reason.code, retryInMs }, reason.message);
+      this.#say('down', reason.report(), retryInMs);
+      await clock.sleep(retryInMs, signal).catch(() => {});
+    }
+    meter.set('spyoncino_camera_up', 0, { role });
+    this.#say('stopped');
+  }
+
+  /** null: the source came to its end by itself. */
+  async #connect(signal: AbortSignal): Promise<CodedError | null> {
+    this.#stream = null;
+    const connection = new Connection({
+      ...this.#o,
+      source: this.#source,
+      analysed: this.#analysed,
+      nextGeneration: () => ++this.#generation,
+      onStream: (info) => {
+        this.#stream = info;
+        this.#o.meter.set('spyoncino_camera_up', 1, { role: info.role });
+        this.#say('running');
+      },
+    });
+    return await connection.run(signal);
+  }
+
+  #say(phase: CameraPhase, reason: ErrorReport | null = null, retryInMs: number | null = null): void {
+    const video = phase === 'running' ? this.#stream?.video : undefined;
+    this.#o.sink.state({
+      type: 'camera',
+      cameraId: this.#o.cameraId,
+      phase,
+      role: this.#source.role,
+      generation: this.#generation,
+      sinceUtcMs: this.#o.clock.utcMs(),
+      reason,
+      retryInMs,
+      stream: video
+        ? {
+            role: this.#source.role,
+            codec: video.codec,
+            width: video.width,
+            height: video.height,
+            fps: video.fps ?? null,
+            audio: this.#stream?.audio?.codec ?? null,
+          }
+        : null,
+    });
+  }
+}
