@@ -11,7 +11,7 @@ if (unknown.length > 0) {
   process.stderr.write(`unknown stage: ${unknown.join(', ')}; there are ${known}\n`);
   process.exit(64); // EX_USAGE of sysexits.h
 }
-const stages = STAGES.filter(({ name, optIn }) => (wanted.length === 0 ? !optIn : wanted.includes(name)));
+const stages = STAGES.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
 if (stages.some(({ kind }) => kind === 'tests')) await prepare();
 
 const tallies: Tally[] = [];

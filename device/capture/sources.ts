@@ -52,15 +52,17 @@ export function sourcesOf(settings: SourceSettings): Source[] {
       const prepare = async (): Promise<Opening> => ({ url: `file:${path}`, format: null, options: {} });
       return [{ role: 'main', kind: 'file', live: false, paced, loop, audio: true, prepare }];
     }
-    case 'pattern': {
-      const { width, height, fps } = settings;
-      const url = `testsrc2=size=${width}x${height}:rate=${fps}`;
-      const prepare = async (): Promise<Opening> => ({ url, format: 'lavfi', options: {} });
-      return [
-        { role: 'main', kind: 'pattern', live: false, paced: true, loop: false, audio: false, prepare },
-      ];
-    }
+    case 'pattern':
+      return [patternSource(settings)];
+    default:
+      return settings satisfies never;
   }
+}
+
+function patternSource({ width, height, fps }: Extract<SourceSettings, { kind: 'pattern' }>): Source {
+  const url = `testsrc2=size=${width}x${height}:rate=${fps}`;
+  const prepare = async (): Promise<Opening> => ({ url, format: 'lavfi', options: {} });
+  return { role: 'main', kind: 'pattern', live: false, paced: true, loop: false, audio: false, prepare };
 }
 
 type RtspSettings = Extract<SourceSettings, { kind: 'rtsp' }>;

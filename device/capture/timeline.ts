@@ -38,6 +38,7 @@ export class Timeline {
   #originMs: number | null = null;
   readonly #video: Track;
   readonly #audio: Track | null;
+  #restarted = false;
 
   constructor(
     video: { base: TimeBase; frameMs?: number; depth: number },
@@ -53,21 +54,24 @@ export class Timeline {
     if (this.#originMs === null) this.#originMs = at.dtsMs;
     else {
       const jumpMs = at.dtsMs - this.#originMs - track.lastDtsMs;
-      if (jumpMs < -track.frameMs || jumpMs > MAX_JUMP_MS)
+      if (this.#restarted || jumpMs < -track.frameMs || jumpMs > MAX_JUMP_MS)
         this.#originMs = at.dtsMs - track.lastDtsMs - track.frameMs;
     }
+    this.#restarted = false;
     return track.stamp(at, this.#originMs);
   }
 
   /** null: nothing can be said before there is video. */
   audio(source: SourceStamp): Stamp | null {
-    if (this.#originMs === null || !this.#audio) return null;
+    // After a restart the origin is known only once there is video again.
+    if (this.#originMs === null || this.#restarted || !this.#audio) return null;
     const at = this.#audio.read(source);
     return at.dtsMs < this.#originMs ? null : this.#audio.stamp(at, this.#originMs);
   }
 
   /** The source begins again at its own first timestamp (a looped file): time goes on without a gap. */
   restart(): void {
+    this.#restarted = true;
     this.#video.expectRestart();
     this.#audio?.expectRestart();
   }
@@ -80,8 +84,11 @@ interface SourceTime {
 
 class Track {
   frameMs: number;
+  /** Stream time of the newest packet. */
   lastDtsMs = 0;
   #lastDts = -1;
+  /** The same in time of the source: where a packet without timestamps is put. */
+  #lastSourceMs: number | null = null;
   #order: DecodeOrder;
   readonly #tickMs: number;
   readonly #timescale: number;
@@ -107,9 +114,14 @@ class Track {
       dts !== null
         ? dts * this.#tickMs
         : ptsMs === null
-          ? this.lastDtsMs + this.frameMs
+          ? this.#nextSourceMs()
           : this.#order.dts(ptsMs, this.frameMs);
+    this.#lastSourceMs = dtsMs;
     return { ptsMs: ptsMs ?? dtsMs, dtsMs };
+  }
+
+  #nextSourceMs(): number {
+    return this.#lastSourceMs === null ? 0 : this.#lastSourceMs + this.frameMs;
   }
 
   stamp({ ptsMs, dtsMs }: SourceTime, originMs: number): Stamp {

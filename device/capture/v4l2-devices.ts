@@ -40,7 +40,7 @@ export async function listDevices(): Promise<V4l2Device[]> {
 /** `video0` → `/dev/v4l/by-id/…` */
 async function stablePaths(): Promise<Map<string, string>> {
   const paths = new Map<string, string>();
-  for (const link of (await readdir(BY_ID).catch(() => [])).sort()) {
+  for (const link of await readdir(BY_ID).catch(() => [])) {
     const target = await readlink(join(BY_ID, link)).catch(() => null);
     if (target !== null) paths.set(basename(target), join(BY_ID, link));
   }

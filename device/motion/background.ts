@@ -1,7 +1,7 @@
 /** Time constant with which the background follows what it looks like. */
 const FOLLOW_MS = 8_000;
-/** Time constant of the spread: sway is learnt in about half a minute, a passer-by leaves little trace. */
-const SPREAD_MS = 4_000;
+/** Time constant of the spread: sway is learnt in about a minute, a passer-by leaves little trace. */
+const SPREAD_MS = 2_500;
 /** The spread is the level that |difference| exceeds this share of the time. */
 const EXCEEDED = 0.25;
 /** For a Gaussian the 75 % quantile of |x| is 1.15 σ. */
@@ -81,7 +81,8 @@ export class Background {
     const deviationScale = this.#learnt < 2 ? 0 : SPREAD_PER_MEAN_DEVIATION;
     for (let i = 0; i < mean.length; i++) {
       const difference = luma[i]! - mean[i]!;
-      spread[i]! += (Math.abs(difference) * deviationScale - spread[i]!) * deviationWeight;
+      const deviation = Math.min(MAX_SPREAD, Math.abs(difference) * deviationScale);
+      spread[i]! += (deviation - spread[i]!) * deviationWeight;
       mean[i]! += difference * weight;
     }
     this.#stillMs.fill(0);

@@ -42,7 +42,9 @@ const CALIBRATION_FRAMES = 4;
 const RELEARN_MS = 800;
 const RELEARN_FRAMES = 3;
 /** An upheaval that goes on longer is no light but something in front of the lens: report it. */
-const MAX_UPHEAVAL_MS = 4_000;
+const MAX_UNREST_MS = 4_000;
+/** Upheavals with shorter pauses between them are one unrest. */
+const UNREST_PAUSE_MS = 1_500;
 /** Share of the open picture that must differ at once, and the jump in gain, for a whole-picture change. */
 const UPHEAVAL_SHARE = 0.5;
 const UPHEAVAL_GAIN = 1.3;
@@ -52,8 +54,8 @@ const MAX_STEP_MS = 2_000;
 /** Gain changes smaller than this are left to the background's own following. */
 const GAIN_DEADBAND = 0.01;
 const NOISE_FOLLOW_MS = 1_000;
-/** While learning, before the noise is known: a pixel that differs this much counts towards an upheaval. */
-const UPHEAVAL_LEVELS = 8;
+/** While learning a pixel that differs this much counts towards an upheaval: noise of σ = 12 stays below. */
+const UPHEAVAL_LEVELS = 24;
 const UPHEAVAL_SIGMAS = 4;
 const NOTHING: readonly MotionBox[] = [];
 
@@ -72,7 +74,6 @@ export function analysisSize({ width, height }: Size): Size {
 /** The background is being learnt anew, so nothing can be said about motion. */
 interface Learning {
   readonly why: 'calibrating' | 'lighting';
-  readonly sinceMs: number;
   /** When the whole picture last changed. */
   upheavalMs: number;
   /** Pictures averaged since then. */
@@ -91,8 +92,10 @@ class Detector implements MotionDetector {
   #lastMs: number | null = null;
   #noise = 0;
   #learning: Learning | null = null;
-  /** The last upheaval outlasted its time; no new one begins before a quiet picture. */
-  #upheavalSpent = false;
+  /** Upheavals in quick succession are one. */
+  #unrest = { sinceMs: -Infinity, untilMs: -Infinity };
+  /** The unrest outlasted its time: until a quiet picture it counts as motion. */
+  #unrestSpent = false;
 
   constructor(settings: MotionSettings, size: Size) {
     const pixels = size.width * size.height;
@@ -108,7 +111,8 @@ class Detector implements MotionDetector {
   reset(): void {
     this.#lastMs = null;
     this.#learning = null;
-    this.#upheavalSpent = false;
+    this.#unrest = { sinceMs: -Infinity, untilMs: -Infinity };
+    this.#unrestSpent = false;
     this.#noise = 0;
     this.#persistence.reset();
   }
@@ -132,16 +136,17 @@ class Detector implements MotionDetector {
       contrast: this.#thresholds.contrast,
     });
     if (jump || differing > UPHEAVAL_SHARE * this.#openPixels) {
-      if (!this.#upheavalSpent) return this.#startLearning('lighting', luma, mediaMs);
+      this.#noteUnrest(mediaMs);
+      if (!this.#unrestSpent) return this.#startLearning('lighting', luma, mediaMs);
     } else {
-      this.#upheavalSpent = false;
+      this.#unrestSpent = false;
       this.#noise += (light.noise - this.#noise) * (1 - Math.exp(-elapsedMs / NOISE_FOLLOW_MS));
     }
     return this.#answer(differing === 0 ? NOTHING : this.#boxes(luma, differing), 'none', mediaMs);
   }
 
   #startLearning(why: Learning['why'], luma: Uint8Array, mediaMs: number): MotionResult {
-    this.#learning = { why, sinceMs: mediaMs, upheavalMs: mediaMs, frames: 1 };
+    this.#learning = { why, upheavalMs: mediaMs, frames: 1 };
     this.#background.forget();
     this.#background.learn(luma);
     return this.#answer(NOTHING, why, mediaMs);
@@ -149,10 +154,10 @@ class Detector implements MotionDetector {
 
   /** Averages pictures from the last upheaval on, until they have been alike for long enough. */
   #learn(learning: Learning, luma: Uint8Array, mediaMs: number, noise: number): MotionResult {
-    const { why, sinceMs } = learning;
     const levels = UPHEAVAL_LEVELS + UPHEAVAL_SIGMAS * this.#noise;
     const differing = this.#background.countDiffering(luma, this.#open, levels);
     if (differing > UPHEAVAL_SHARE * this.#openPixels) {
+      this.#noteUnrest(mediaMs);
       learning.upheavalMs = mediaMs;
       learning.frames = 0;
       this.#background.forget();
@@ -162,11 +167,16 @@ class Detector implements MotionDetector {
     learning.frames++;
     this.#background.learn(luma);
     const [ms, frames] =
-      why === 'calibrating' ? [CALIBRATION_MS, CALIBRATION_FRAMES] : [RELEARN_MS, RELEARN_FRAMES];
-    this.#upheavalSpent = mediaMs - sinceMs >= MAX_UPHEAVAL_MS && learning.frames === 1;
+      learning.why === 'calibrating' ? [CALIBRATION_MS, CALIBRATION_FRAMES] : [RELEARN_MS, RELEARN_FRAMES];
     const settled = mediaMs - learning.upheavalMs >= ms && learning.frames >= frames;
-    if (settled || this.#upheavalSpent) this.#learning = null;
-    return this.#answer(NOTHING, why, mediaMs);
+    if (settled || this.#unrestSpent) this.#learning = null;
+    return this.#answer(NOTHING, learning.why, mediaMs);
+  }
+
+  #noteUnrest(mediaMs: number): void {
+    if (mediaMs - this.#unrest.untilMs > UNREST_PAUSE_MS) this.#unrest.sinceMs = mediaMs;
+    this.#unrest.untilMs = mediaMs;
+    this.#unrestSpent = mediaMs - this.#unrest.sinceMs >= MAX_UNREST_MS;
   }
 
   #boxes(luma: Uint8Array, differing: number): MotionBox[] {

@@ -12,6 +12,8 @@ const COLUMNS = 8;
 const ROWS = 6;
 /** Below this mean level a block is too dark to tell a gain from noise. */
 const DARK_LEVELS = 6;
+/** No averaged sensor is noisier; more is the whole picture moving. */
+const MAX_NOISE = 16;
 /** Share of the pixels, stillest first, that speak about noise: the rest may be things that move. */
 const STILL_SHARE = 0.75;
 /**
@@ -70,7 +72,7 @@ export class LightMeter {
       }
     }
     this.#light.gain = this.#medianRatio();
-    this.#light.noise = trimmedMean(histogram) * NOISE_PER_TRIMMED_MEAN;
+    this.#light.noise = Math.min(MAX_NOISE, trimmedMean(histogram) * NOISE_PER_TRIMMED_MEAN);
     return this.#light;
   }
 

@@ -68,13 +68,15 @@ export class WriteLoop {
 
   /** A take begins with the GOP that `firstGop` numbers, or the last one is joined. */
   open(eventId: string, firstGop: () => number): void {
-    let take = this.#takes.at(-1);
-    if (!take || take.sealed) {
-      take = new Take(firstGop());
-      this.#takes.push(take);
-      if (this.#takes.length === 1) this.#tasks.run('write clips', () => this.#writeTakes());
+    const last = this.#takes.at(-1);
+    if (last && !last.sealed) {
+      last.open(eventId);
+      return;
     }
+    const take = new Take(firstGop());
     take.open(eventId);
+    this.#takes.push(take);
+    if (this.#takes.length === 1) this.#tasks.run('write clips', () => this.#writeTakes());
   }
 
   close(eventId: string, endUtcMs: number): void {

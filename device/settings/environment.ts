@@ -35,7 +35,7 @@ export function applyEnvironment(
     .filter(([name, text]) => name.startsWith(PREFIX) && text !== undefined && text !== '')
     .toSorted(([a], [b]) => (a < b ? -1 : 1));
   for (const [name, text = ''] of variables) {
-    const [section = '', ...keys] = name.slice(PREFIX.length).toLowerCase().split('__');
+    const [section = '', ...keys] = keysIn(name, config);
     if (!keysOf(schema).includes(section)) {
       if (keys.length > 0) warnings.push(ignored(name, section, schema));
       continue;
@@ -68,6 +68,19 @@ function place([section, id, ...rest]: readonly [string, ...string[]], config: T
   const places = cameras.flatMap((camera: unknown, at) => (variableName(camera) === id ? [at] : []));
   if (places.length > 1) throw new Error('fits several cameras (for - in an id a variable has _)');
   return [section, places[0] ?? cameras.push({ camera_id: id }) - 1, ...rest];
+}
+
+/** Ids may begin, end or be full of what separates keys, so those that exist are looked for first. */
+function keysIn(name: string, config: Tree): string[] {
+  const text = name.slice(PREFIX.length).toLowerCase();
+  const cameras = Array.isArray(config['cameras']) ? config['cameras'] : [];
+  const [id] = cameras
+    .flatMap((camera) => variableName(camera) ?? [])
+    .filter((id) => `${text}__`.startsWith(`cameras__${id}__`))
+    .toSorted((a, b) => b.length - a.length);
+  if (id === undefined) return text.split('__');
+  const rest = text.slice(`cameras__${id}__`.length);
+  return ['cameras', id, ...(rest === '' ? [] : rest.split('__'))];
 }
 
 const variableName = (camera: unknown): string | null =>

@@ -75,6 +75,8 @@ const recording = z.strictObject({
 const SOURCE_KEYS = ['rtsp_url', 'usb_port', 'video_file', 'test_pattern'] as const;
 type SourceKey = (typeof SOURCE_KEYS)[number];
 
+const USB_PORT = 'must be a number (0 is /dev/video0), a path below /dev/, or auto';
+
 const camera = z
   .strictObject({
     camera_id: id.meta(help('Appears in topics, file names and events')),
@@ -87,9 +89,7 @@ const camera = z
     username: words.nullish().meta(help('Name at the RTSP camera; its password goes into secrets.yaml')),
     audio: z.boolean().default(true).meta(help('Record sound where the RTSP camera sends any')),
     usb_port: z
-      .union([whole(0, 255), z.literal('auto'), z.string().startsWith('/dev/')], {
-        error: 'must be a number (0 is /dev/video0), a path below /dev/, or auto',
-      })
+      .union([whole(0, 255), z.literal('auto'), z.string().startsWith('/dev/', USB_PORT)], USB_PORT)
       .nullish()
       .meta(help('Attached camera: number, path, or auto for the first one found')),
     video_file: words.nullish().meta(help('A video file in place of a camera, relative to this file')),

@@ -9,8 +9,11 @@ interface Axis {
   vv: number;
 }
 
-/** All in sizes of the object (√area), so one set of numbers serves near and far. */
-const POSITION_SIGMA = 0.06;
+/**
+ * All in sizes of the object (√area), so one set of numbers serves near and far. A railing that hides the legs
+ * moves the centre by more than the detector's own twitching.
+ */
+const POSITION_SIGMA = 0.1;
 /** A box cut off by the edge of its square lies about its centre. */
 const CLIPPED_SIGMA = 0.2;
 const SIZE_SIGMA = 0.1;

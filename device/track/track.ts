@@ -152,11 +152,10 @@ export class Track {
     if (!clipped) this.#notice(box, moment);
     if (this.state === 'resting' && this.displacedSightings === 0) this.filter.halt(box);
     if (stirred) this.stirredMs = moment.mediaMs;
-    // Motion at a vehicle is mostly someone passing it; its own shows as displacement at once.
-    const alive =
-      (stirred && this.living && !this.suspect) ||
-      this.displacedSightings > 0 ||
-      (this.hasMoved && !this.standing);
+    // Motion at a vehicle is mostly someone passing it, and a parked one's box twitches when a square cuts it.
+    const alive = this.living
+      ? (stirred && !this.suspect) || this.displacedSightings > 0 || (this.hasMoved && !this.standing)
+      : this.hasMoved && !this.standing;
     const moving = this.state !== 'resting' && alive;
     // A weak sighting where one was expected is no evidence against.
     this.belief.see(Math.max(0.3, score), moving);

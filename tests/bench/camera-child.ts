@@ -15,12 +15,19 @@ export interface CameraChildStart {
   readonly dataDir: string;
 }
 
+/** Sent before it exits: what it really did. */
+export interface CameraChildReport {
+  readonly analysedPictures: number;
+}
+
 process.once('message', ({ mainUrl, subUrl, dataDir }: CameraChildStart) => {
   void main(mainUrl, subUrl, dataDir);
 });
 
 async function main(mainUrl: string, subUrl: string, dataDir: string): Promise<void> {
   const stop = new AbortController();
+  // The next message, and the loss of the parent, both mean: finish.
+  process.once('message', () => stop.abort());
   process.once('disconnect', () => stop.abort());
   const log = createLog({ name: 'bench camera', level: 'warn' });
   const shared = { cameraId: 'bench', meter: noMeter, clock: systemClock, log };
@@ -38,6 +45,7 @@ async function main(mainUrl: string, subUrl: string, dataDir: string): Promise<v
     emit: () => {},
   });
   let motion: MotionDetector | null = null;
+  let analysedPictures = 0;
   recorder.openEvent('bench', systemClock.utcMs());
   await runCapture(
     {
@@ -60,6 +68,7 @@ async function main(mainUrl: string, subUrl: string, dataDir: string): Promise<v
           motion ??= createMotionDetector({ sensitivity: 0.5, masks: [] }, frame);
           motion.update(frame.luma(motion.size.width, motion.size.height), frame.mediaMs);
           frame.release();
+          analysedPictures++;
         },
         state: () => {},
       },
@@ -67,4 +76,6 @@ async function main(mainUrl: string, subUrl: string, dataDir: string): Promise<v
     stop.signal,
   );
   await recorder.close();
+  if (process.connected)
+    process.send?.({ analysedPictures } satisfies CameraChildReport, () => process.disconnect());
 }

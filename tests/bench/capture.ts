@@ -12,7 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { requireFootage } from '../harness/footage.ts';
 import { missingPackages } from '../harness/packages.ts';
 import { startRtspServer } from '../harness/rtsp-server.ts';
-import type { CameraChildStart } from './camera-child.ts';
+import type { CameraChildReport, CameraChildStart } from './camera-child.ts';
 import { table } from './facts.ts';
 import { cpuMsOf, pssBytesOf } from './process.ts';
 
@@ -30,13 +30,14 @@ interface Contestant {
   readonly name: string;
   /** Starts the programs; they write below `dir`. */
   start(streams: Streams, dir: string): Promise<readonly ChildProcess[]> | readonly ChildProcess[];
-  /** Asks them to finish; killed when they take too long. */
-  stop(children: readonly ChildProcess[]): void;
+  /** Asks them to finish (killed when they take too long); how many pictures were analysed, where it says so. */
+  stop(children: readonly ChildProcess[]): Promise<number | null>;
 }
 
-const interrupt = (children: readonly ChildProcess[]): void => {
+async function interrupt(children: readonly ChildProcess[]): Promise<null> {
   for (const child of children) child.kill('SIGINT');
-};
+  return null;
+}
 
 const ffmpeg = (...args: string[]): ChildProcess =>
   spawn('ffmpeg', ['-nostdin', '-loglevel', 'error', '-rtsp_transport', 'tcp', ...args], { stdio: 'ignore' });
@@ -93,8 +94,10 @@ const ours: Contestant = {
     child.send({ ...streams, dataDir: dir } satisfies CameraChildStart);
     return [child];
   },
-  stop: (children) => {
-    for (const child of children) child.disconnect();
+  async stop([child]) {
+    child?.send('stop');
+    const [report] = child ? await once(child, 'message') : [];
+    return (report as CameraChildReport).analysedPictures;
   },
 };
 
@@ -102,6 +105,7 @@ interface Sample {
   readonly cpuPercent: number;
   readonly pssBytes: number;
   readonly writtenBytes: number;
+  readonly analysedPictures: number;
 }
 
 const WARM_UP_MS = 8_000;
@@ -142,6 +146,7 @@ export async function benchCapture({ rounds, secondsPerRound }: CaptureBenchOpti
       '× floor',
       'PSS MB',
       'written MB',
+      'pictures analysed',
     ],
     ...contestants.map((contestant) => {
       const cpu = middle(contestant, 'cpuPercent');
@@ -151,6 +156,8 @@ export async function benchCapture({ rounds, secondsPerRound }: CaptureBenchOpti
         (cpu / floorCpu).toFixed(2),
         (middle(contestant, 'pssBytes') / 1e6).toFixed(0),
         (middle(contestant, 'writtenBytes') / 1e6).toFixed(1),
+        // A connection that failed costs nothing: without this column it would look like a good result.
+        middle(contestant, 'analysedPictures').toFixed(0).replace('NaN', '–'),
       ];
     }),
   ]);
@@ -169,9 +176,15 @@ async function measure(contestant: Contestant, streams: Streams, durationMs: num
     const pssBytes = pssBytesOf(pids);
     const dead = children.find((child) => child.exitCode !== null);
     if (dead) throw new Error(`${contestant.name} ended early with code ${dead.exitCode}`);
-    contestant.stop(children);
-    await Promise.race([ended, delay(STOP_TIMEOUT_MS, undefined, { ref: false })]);
-    return { cpuPercent, pssBytes, writtenBytes: await footageBytes(dir) };
+    const timeout = delay(STOP_TIMEOUT_MS, null, { ref: false });
+    const analysed = await Promise.race([contestant.stop(children), timeout]);
+    await Promise.race([ended, timeout]);
+    return {
+      cpuPercent,
+      pssBytes,
+      writtenBytes: await footageBytes(dir),
+      analysedPictures: analysed ?? Number.NaN,
+    };
   } finally {
     for (const child of children) child.kill('SIGKILL');
     await ended;

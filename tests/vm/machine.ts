@@ -76,8 +76,10 @@ $bb mount -t sysfs sys /sys
 $bb mount -t devtmpfs dev /dev
 ${order.map((file) => `$bb insmod /modules/${file} ${parameters.get(file) ?? ''}`).join('\n')}
 $bb mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose,ro host /host
+$bb mkdir /dev/shm
+$bb mount -t tmpfs tmp /dev/shm
+export TMPDIR=/dev/shm
 for name in dev proc sys; do $bb mount --rbind /$name /host/$name; done
-$bb mount -t tmpfs tmp /host/tmp
 $bb stty -F /dev/ttyS1 raw
 cd /host
 $bb chroot /host ${quote(process.execPath)} ${quote(script)} >/dev/ttyS1 </dev/null

@@ -1,12 +1,17 @@
 import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, test } from 'vitest';
 import { lack } from '../harness/packages.ts';
+import { fetchKernel } from './kernel.ts';
 import { runInMachine, type MachineResult } from './machine.ts';
 
 if (process.arch !== 'x64') lack('an x86-64 processor, whose kernel this machine boots');
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 const LIMIT_MS = 240_000;
+const CACHE = path('../../.cache/vm');
+
+// A machine without apt or network is no reason to fail.
+await fetchKernel(CACHE).catch((error: unknown) => lack(`Debian's kernel package (${String(error)})`));
 
 let result: MachineResult;
 let facts: Record<string, unknown>[];
@@ -16,7 +21,7 @@ beforeAll(async () => {
     script: path('guest/v4l2.ts'),
     // One capture device with one input that behaves like a webcam.
     modules: [{ name: 'vivid', parameters: 'n_devs=1 node_types=0x1 num_inputs=1 input_types=0' }],
-    cacheDir: path('../../.cache/vm'),
+    cacheDir: CACHE,
     timeoutMs: LIMIT_MS,
   });
   facts = result.facts as Record<string, unknown>[];

@@ -1,0 +1,121 @@
+/** A recorder on a real folder, with a clock that the packets drive and a disk that can misbehave. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import type { ClipPartialFact, ClipReadyFact, GapFact } from '../../../device/contract/facts.ts';
+import type { MediaPacket, StreamInfo } from '../../../device/contract/media.ts';
+import type { CounterName, HistogramName, Meter } from '../../../device/contract/metrics.ts';
+import type { RecordingSettings } from '../../../device/contract/settings.ts';
+import { createRecorder, type Disk, type Recorder } from '../../../device/record/index.ts';
+import { ManualClock } from './manual-clock.ts';
+import { readMp4, type Mp4File } from './mp4.ts';
+import { START_UTC_MS } from './synthetic.ts';
+
+export type RecordFact = ClipPartialFact | ClipReadyFact | GapFact;
+
+export const quiet = pino({ level: 'silent' });
+
+export const SETTINGS: RecordingSettings = {
+  enabled: true,
+  preRollMs: 5000,
+  postRollMs: 5000,
+  maxClipMs: 600_000,
+  bufferBytes: 32 * 2 ** 20,
+};
+
+export class CountingMeter implements Meter {
+  readonly counts = new Map<string, number>();
+  readonly observations = new Map<HistogramName, number>();
+  observe(name: HistogramName): void {
+    this.observations.set(name, (this.observations.get(name) ?? 0) + 1);
+  }
+  count(name: CounterName, labels: Readonly<Record<string, string>> = {}, by = 1): void {
+    const key = [name, ...Object.values(labels)].join(' ');
+    this.counts.set(key, (this.counts.get(key) ?? 0) + by);
+  }
+  set(): void {}
+}
+
+export interface Rig extends AsyncDisposable {
+  readonly dataDir: string;
+  readonly clock: ManualClock;
+  readonly meter: CountingMeter;
+  readonly facts: RecordFact[];
+  readonly recorder: Recorder;
+  ready(): readonly ClipReadyFact[];
+  gaps(): readonly GapFact[];
+  /** Feeds packets at their own times: the clock goes along, and the recorder gets its turns in between. */
+  play(stream: { info: StreamInfo; packets: readonly MediaPacket[] }): Promise<void>;
+  /** Resolves once a fact of this kind is told that was not waited for before. */
+  until<T extends RecordFact['type']>(type: T): Promise<Extract<RecordFact, { type: T }>>;
+  read(fact: ClipReadyFact | ClipPartialFact): Promise<{ bytes: Buffer; mp4: Mp4File }>;
+}
+
+export async function startRig(
+  settings: Partial<RecordingSettings> = {},
+  disk?: Disk,
+  startUtcMs = START_UTC_MS,
+): Promise<Rig> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'spyoncino-record-'));
+  const clock = new ManualClock(startUtcMs);
+  const meter = new CountingMeter();
+  const facts: RecordFact[] = [];
+  const awaited = new Set<RecordFact>();
+  let told = Promise.withResolvers<void>();
+  let playing: StreamInfo | null = null;
+  const recorder = createRecorder({
+    cameraId: 'porch',
+    dataDir,
+    run: '7',
+    settings: { ...SETTINGS, ...settings },
+    emit: (fact) => {
+      facts.push(fact);
+      told.resolve();
+      told = Promise.withResolvers();
+    },
+    meter,
+    log: quiet,
+    clock,
+    ...(disk && { disk }),
+  });
+  return {
+    dataDir,
+    clock,
+    meter,
+    facts,
+    recorder,
+    ready: () => facts.filter((fact) => fact.type === 'clip.ready'),
+    gaps: () => facts.filter((fact) => fact.type === 'gap'),
+    async play({ info, packets }) {
+      if (info !== playing) recorder.stream(info);
+      playing = info;
+      for (const packet of packets) {
+        clock.advanceTo(packet.utcMs);
+        recorder.packet(packet);
+        await turns();
+      }
+    },
+    async until<T extends RecordFact['type']>(type: T) {
+      for (;;) {
+        const fact = facts.find((fact) => fact.type === type && !awaited.has(fact));
+        if (fact) {
+          awaited.add(fact);
+          return fact as Extract<RecordFact, { type: T }>;
+        }
+        await told.promise;
+      }
+    },
+    async read({ clip }) {
+      const bytes = await readFile(join(dataDir, clip.path));
+      return { bytes, mp4: readMp4(bytes) };
+    },
+    async [Symbol.asyncDispose]() {
+      await recorder.close();
+      await rm(dataDir, { recursive: true });
+    },
+  };
+}
+
+/** Lets what is ready to run, run: system calls of others take their own time. */
+export const turns = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
