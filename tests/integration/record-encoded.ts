@@ -44,7 +44,13 @@ const AUDIO_CODECS: Readonly<Record<string, AudioTrack['codec']>> = {
   ulaw: 'pcm_mulaw',
 };
 
-export async function encode({ video, audio, seconds = 10, fps = 10, size = '320x240' }: EncodePlan): Promise<EncodedStream> {
+export async function encode({
+  video,
+  audio,
+  seconds = 10,
+  fps = 10,
+  size = '320x240',
+}: EncodePlan): Promise<EncodedStream> {
   const folder = await mkdtemp(join(tmpdir(), 'spyoncino-encode-'));
   try {
     const file = join(folder, 'stream.mp4');
@@ -82,7 +88,10 @@ function audioTrack(track: Mp4Track): AudioTrack {
   const codec = AUDIO_CODECS[track.sampleEntry]!;
   return {
     codec,
-    config: codec === 'aac' ? audioSpecificConfig(track.configs.get('esds')!) : (track.configs.get('dOps') ?? Buffer.alloc(0)),
+    config:
+      codec === 'aac'
+        ? audioSpecificConfig(track.configs.get('esds')!)
+        : (track.configs.get('dOps') ?? Buffer.alloc(0)),
     sampleRate: 48_000,
     channels: 1,
     timescale: track.timescale,
@@ -187,7 +196,22 @@ export async function probe(path: string): Promise<Probe> {
 export async function decode(path: string): Promise<{ pictures: readonly string[]; complaints: string }> {
   const { stdout, stderr } = await run(
     'ffmpeg',
-    ['-v', 'warning', '-xerror', '-threads', '1', '-i', path, '-map', '0:v', '-fps_mode', 'passthrough', '-f', 'framemd5', '-'],
+    [
+      '-v',
+      'warning',
+      '-xerror',
+      '-threads',
+      '1',
+      '-i',
+      path,
+      '-map',
+      '0:v',
+      '-fps_mode',
+      'passthrough',
+      '-f',
+      'framemd5',
+      '-',
+    ],
     { maxBuffer: 2 ** 26 },
   );
   const pictures = stdout
@@ -195,4 +219,15 @@ export async function decode(path: string): Promise<{ pictures: readonly string[
     .filter((line) => line !== '' && !line.startsWith('#'))
     .map((line) => line.split(',').at(-1)!.trim());
   return { pictures, complaints: stderr };
+}
+
+/** Length of the sound that comes out of the decoder. */
+export async function decodedSoundSeconds(path: string): Promise<number> {
+  const rate = 8000;
+  const { stdout } = await run(
+    'ffmpeg',
+    ['-v', 'error', '-xerror', '-i', path, '-map', '0:a', '-ar', String(rate), '-f', 'u8', '-'],
+    { maxBuffer: 2 ** 26, encoding: 'buffer' },
+  );
+  return stdout.byteLength / rate;
 }

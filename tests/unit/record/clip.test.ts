@@ -17,7 +17,9 @@ test('a clip holds every packet from the key frame before the pre-roll to the en
   rig.recorder.openEvent('e1', START_UTC_MS + 7200);
   const partial = await rig.until('clip.partial');
   expect(partial.clip.eventIds).toEqual(['e1']);
-  expect(partial.clip.path).toMatch(/^media\/clips\/porch\/2026-11-23\/20261123T101535\.123Z-7-1\.part\.mp4$/);
+  expect(partial.clip.path).toMatch(
+    /^media\/clips\/porch\/2026-11-23\/20261123T101535\.123Z-7-1\.part\.mp4$/,
+  );
   expect((await rig.read(partial)).mp4.tracks[0]!.samples.length).toBeGreaterThan(20);
   rig.recorder.closeEvent('e1', START_UTC_MS + 8000);
   await rig.play({ info, packets: packets.slice(cut) });
@@ -37,8 +39,7 @@ test('a clip holds every packet from the key frame before the pre-roll to the en
   );
   const sound = mp4.tracks[1]!.samples.map(({ data }) => data.toString());
   const soundExpected = packets.filter(
-    ({ track, utcMs }) =>
-      track === 'audio' && utcMs >= START_UTC_MS + 5000 && utcMs < START_UTC_MS + 11_000,
+    ({ track, utcMs }) => track === 'audio' && utcMs >= START_UTC_MS + 5000 && utcMs < START_UTC_MS + 11_000,
   );
   expect(sound).toEqual(soundExpected.map(({ data }) => Buffer.from(data).toString()));
   expect(await readdir(dirname(join(rig.dataDir, ready.clip.path)))).toHaveLength(1);

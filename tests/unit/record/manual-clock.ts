@@ -37,7 +37,9 @@ export class ManualClock implements Clock {
 
   advanceTo(utcMs: number): void {
     const toMs = Math.max(this.#nowMs, utcMs - this.#startUtcMs);
-    const due = [...this.#sleepers].filter(({ dueMs }) => dueMs <= toMs).toSorted((a, b) => a.dueMs - b.dueMs);
+    const due = [...this.#sleepers]
+      .filter(({ dueMs }) => dueMs <= toMs)
+      .toSorted((a, b) => a.dueMs - b.dueMs);
     this.#nowMs = toMs;
     for (const { wake } of due) wake();
   }

@@ -46,7 +46,8 @@ function* walk(bytes: Buffer): Generator<Box> {
   for (let at = 0; at < bytes.byteLength;) {
     const size = bytes.readUInt32BE(at);
     const type = bytes.toString('latin1', at + 4, at + 8);
-    if (size < 8 || at + size > bytes.byteLength) throw new Error(`box ${type} at ${at} does not fit: ${size}`);
+    if (size < 8 || at + size > bytes.byteLength)
+      throw new Error(`box ${type} at ${at} does not fit: ${size}`);
     yield { type, start: at, body: bytes.subarray(at + 8, at + size), end: at + size };
     at += size;
   }

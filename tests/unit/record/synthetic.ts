@@ -41,7 +41,14 @@ const AUDIO_FRAME_TICKS = 1024;
 
 /** A stream and its packets, in the order in which they arrive. Every packet's data is unlike any other's. */
 export function syntheticStream(plan: StreamPlan): { info: StreamInfo; packets: readonly MediaPacket[] } {
-  const { generation = 1, bFrames = 0, frameTicks = 9000, firstDts = 0, audioDelayMs = 0, bytes = 200 } = plan;
+  const {
+    generation = 1,
+    bFrames = 0,
+    frameTicks = 9000,
+    firstDts = 0,
+    audioDelayMs = 0,
+    bytes = 200,
+  } = plan;
   const { startUtcMs = START_UTC_MS, video = VIDEO } = plan;
   const leadFrames = bFrames > 0 ? 1 : 0;
   const startSeconds = (firstDts + leadFrames * frameTicks) / video.timescale;
@@ -65,7 +72,8 @@ export function syntheticStream(plan: StreamPlan): { info: StreamInfo; packets: 
       dts += frameTicks;
     }
   }
-  if (!plan.audio) return { info: { role: 'main', generation, video }, packets: arrivals.map((a) => a.packet) };
+  if (!plan.audio)
+    return { info: { role: 'main', generation, video }, packets: arrivals.map((a) => a.packet) };
   const endSeconds = dts / video.timescale;
   const firstAudio = Math.round((firstDts / video.timescale) * AUDIO.timescale);
   for (let pts = firstAudio; pts / AUDIO.timescale < endSeconds; pts += AUDIO_FRAME_TICKS) {
