@@ -2,4 +2,4 @@
 export { planRegions } from './regions.ts';
 export type { RegionRequest, TrackHint } from './regions.ts';
 export { createTracker } from './tracker.ts';
-export type { BestShot, MovingBox, Tracker, TrackerOptions, TrackerUpdate } from './tracker.ts';
+export type { BestShot, MovingBox, Tracker, TrackerOptions, TrackerUpdate } from './port.ts';

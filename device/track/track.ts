@@ -37,7 +37,7 @@ const MOVED = 0.2;
 /** So many displaced sightings in a row; one may be a mistake. */
 const MOVED_SIGHTINGS = 2;
 /** Without displacement for this long it stands. */
-export const STANDING_MS = 10_000;
+const STANDING_MS = 10_000;
 /** After a long time without a look, expectation is not stretched beyond what it is good for. */
 const MAX_STEP_MS = 3_000;
 const MAX_RESTING_STEP_MS = 500;

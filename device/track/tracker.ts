@@ -1,86 +1,18 @@
-import type { Detection } from '../contract/detect.ts';
 import type { EventFact } from '../contract/facts.ts';
-import { boxArea, iou, type Box, type PixelRect, type Size } from '../contract/geometry.ts';
+import { boxArea, iou } from '../contract/geometry.ts';
 import type { CameraDetectionSettings, ObjectFilter, ZoneSettings } from '../contract/settings.ts';
 import { associate } from './associate.ts';
 import { coveredShare } from './displacement.ts';
 import { EventWriter } from './events.ts';
 import { CutMotions, hintFor } from './hints.ts';
 import { groupOf } from './labels.ts';
+import { isGone, isParked, isRemembered, isScenery } from './life.ts';
+import type { BestShot, Tracker, TrackerOptions, TrackerUpdate } from './port.ts';
 import type { TrackHint } from './regions.ts';
 import { sightingsOf, wouldShow, type Look, type Sighting } from './sightings.ts';
 import { SuspectPlaces } from './suspects.ts';
 import { Track, type Moment } from './track.ts';
 
-export interface MovingBox {
-  readonly box: Box;
-  readonly score: number;
-}
-
-/** A moment worth a still: the best sighting of an event so far. */
-export interface BestShot {
-  readonly eventId: string;
-  readonly box: Box;
-  readonly utcMs: number;
-}
-
-/** One examined picture. Times of successive updates and ticks do not go back. */
-export interface TrackerUpdate {
-  readonly mediaMs: number;
-  readonly utcMs: number;
-  readonly arrivedUtcMs: number;
-  readonly picture: Size;
-  readonly modelInput: Size;
-  readonly regions: readonly PixelRect[];
-  /** One list per region, boxes in fractions of its letterboxed crop. */
-  readonly detections: readonly (readonly Detection[])[];
-  readonly motion: readonly MovingBox[];
-}
-
-export interface Tracker {
-  /** What `planRegions` needs to know: where things should be now, and which deserve a look. */
-  hints(mediaMs: number): TrackHint[];
-  /** A picture was examined. */
-  update(look: TrackerUpdate): EventFact[];
-  /** Time passed without an examined picture, because nothing deserved a look. */
-  tick(now: { readonly mediaMs: number; readonly utcMs: number }): EventFact[];
-  /** The still of an event has been written; null when the event is over. */
-  setStill(eventId: string, path: string): EventFact | null;
-  /** Ends all open events with reason `interrupted`; remembered places stay. Idempotent. */
-  interrupt(utcMs: number): EventFact[];
-  /** Best sightings that deserve a still, since the last call; at most one per event. */
-  takeBest(): readonly BestShot[];
-}
-
-export interface TrackerOptions {
-  readonly cameraId: string;
-  /** Part of event ids; unique per run of the camera's chain. */
-  readonly run: string;
-  readonly detection: CameraDetectionSettings;
-  readonly zones: readonly ZoneSettings[];
-}
-
-/** An event ends so long after the first look that missed its object: longer than a walk behind a van. */
-const GONE_MS = 3_500;
-const GONE_MISSES = 3;
-/** Who was last seen at the edge of the picture has left. */
-const LEFT_MS = 1_500;
-const LEFT_MISSES = 2;
-/** A candidate need not survive an occlusion. */
-const CANDIDATE_GONE_MS = 2_000;
-/** Ends also what nobody could look at: the detector was away, or others were more urgent. */
-const UNLOOKED_MS = 30_000;
-/** What never moved in this time is part of the scene. */
-const SCENE_MS = 10_000;
-/** A vehicle that stands this long is parked. */
-const PARKED_MS = 30_000;
-/** A person without any motion for this long is a scarecrow, or asleep. */
-const LIFELESS_MS = 15 * 60_000;
-/** The same for one that never left the place where it was first seen. */
-const NEVER_MOVED_MS = 2 * 60_000;
-/** Memory of places: things through a dark night, living ones only for an afternoon. */
-const THING_REMEMBERED_MS = 24 * 3_600_000;
-const LIVING_REMEMBERED_MS = 3 * 3_600_000;
 const MAX_RESTING = 48;
 const MAX_TRACKS = 96;
 const UPDATE_EVERY_MS = 1_000;
@@ -214,7 +146,7 @@ class EventTracker implements Tracker {
     this.#nowMs = now.mediaMs;
     const facts: EventFact[] = [];
     this.#tracks = this.#tracks.filter((track) => {
-      if (track.state === 'resting') return this.#isRemembered(track, now);
+      if (track.state === 'resting') return isRemembered(track, now);
       if (track.visit === null) this.#consider(track, now, facts);
       else this.#keepUp(track, now, facts);
       return this.#lives(track, now, facts);
@@ -232,7 +164,7 @@ class EventTracker implements Tracker {
     if (allowed && seenNow && track.belief.accepted) {
       facts.push(this.#events.begin(track, now, this.#arrivedUtcMs));
       this.#shoot(track, now);
-    } else if (track.stoodMs >= (track.hasMoved ? PARKED_MS : SCENE_MS)) track.rest();
+    } else if (isScenery(track)) track.rest();
   }
 
   #keepUp(track: Track, now: Moment, facts: EventFact[]): void {
@@ -253,40 +185,20 @@ class EventTracker implements Tracker {
   /** false: the track is over. Ends its event where it has one. */
   #lives(track: Track, now: Moment, facts: EventFact[]): boolean {
     const { visit } = track;
-    if (visit && this.#isParked(track)) {
+    if (visit && isParked(track)) {
       facts.push(this.#events.end(track, visit, 'stationary', track.last.utcMs, this.#arrivedUtcMs));
       track.rest();
       return true;
     }
-    if (!this.#isGone(track, now)) return true;
+    if (!isGone(track, now)) return true;
     if (visit) facts.push(this.#events.end(track, visit, 'gone', track.last.utcMs, this.#arrivedUtcMs));
     // A thing that was there for long without ever moving only hides from the detector.
-    if (!track.hasMoved && track.stoodMs >= SCENE_MS) {
+    if (!track.hasMoved && isScenery(track)) {
       track.rest();
       return true;
     }
     if (!track.hasMoved) this.#suspects.add(track.label, track.box, track.last.mediaMs);
     return false;
-  }
-
-  #isParked(track: Track): boolean {
-    if (!track.living) return track.stoodMs >= PARKED_MS;
-    const lifelessMs = track.hasMoved ? LIFELESS_MS : NEVER_MOVED_MS;
-    return track.stoodMs >= lifelessMs && track.last.mediaMs - track.stirredMs >= lifelessMs;
-  }
-
-  #isGone(track: Track, { mediaMs }: Moment): boolean {
-    if (track.state === 'candidate' && track.belief.rejected) return true;
-    if (mediaMs - track.last.mediaMs >= UNLOOKED_MS) return true;
-    if (track.missingSinceMs === null) return false;
-    const missingMs = mediaMs - track.missingSinceMs;
-    if (track.state === 'candidate') return missingMs >= CANDIDATE_GONE_MS && track.misses >= LEFT_MISSES;
-    if (track.atEdge && missingMs >= LEFT_MS && track.misses >= LEFT_MISSES) return true;
-    return missingMs >= GONE_MS && track.misses >= GONE_MISSES;
-  }
-
-  #isRemembered(track: Track, { mediaMs }: Moment): boolean {
-    return mediaMs - track.last.mediaMs < (track.living ? LIVING_REMEMBERED_MS : THING_REMEMBERED_MS);
   }
 
   #forgetSomePlaces(): void {

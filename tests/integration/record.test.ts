@@ -14,10 +14,8 @@ import {
 } from './record-encoded.ts';
 
 const B_FRAMES = ['-c:v', 'libx264', '-preset', 'veryfast', '-g', '20', '-bf', '2', '-b_strategy', '0'];
-const HEVC = [
-  ...['-c:v', 'libx265', '-preset', 'ultrafast', '-tag:v', 'hvc1'],
-  ...['-x265-params', 'log-level=none:keyint=20:bframes=2'],
-];
+const X265 = ['-c:v', 'libx265', '-preset', 'ultrafast', '-tag:v', 'hvc1'];
+const HEVC = [...X265, '-x265-params', 'log-level=none:keyint=20:bframes=2'];
 const CASES: Readonly<Record<string, EncodePlan>> = {
   'H.264 without B-frames': { video: X264 },
   'H.264 with B-frames': { video: B_FRAMES },

@@ -138,7 +138,7 @@ test('sensitivity 0 is blind, and whatever a duller setting sees a keener one se
   expect(seenAt(0, 120)).toBe(false);
   for (const contrast of [6, 12, 24, 48]) {
     const seen = [0.1, 0.3, 0.5, 0.7, 0.9].map((sensitivity) => seenAt(sensitivity, contrast));
-    expect(seen).toEqual([...seen].sort());
+    expect(seen).toEqual(seen.toSorted((a, b) => Number(a) - Number(b)));
   }
   expect(seenAt(0.5, 24)).toBe(true);
   expect(seenAt(0.1, 24)).toBe(false);
@@ -154,6 +154,12 @@ test('lightning, an infrared switch and slow dusk are no motion', () => {
   expect(results.every(({ boxes, moving }) => boxes.length === 0 && !moving)).toBe(true);
   expect(results[0]!.global).toBe('lighting');
   expect(results.at(-1)!.global).toBe('none');
+});
+
+test('a cloud before the sun dims everything within two seconds and moves nothing', () => {
+  const { next } = settled();
+  const dimmed = Array.from({ length: 40 }, (_, k) => next({ gain: Math.max(0.7, 1 - 0.03 * k) }));
+  expect(dimmed.every(({ boxes, global }) => boxes.length === 0 && global === 'none')).toBe(true);
 });
 
 test('a second after the light changed motion is found again', () => {

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { MediaPacket } from '../../../device/contract/media.ts';
 import { startRig } from './rig.ts';
-import { AUDIO, START_UTC_MS, syntheticStream, VIDEO } from './synthetic.ts';
+import { START_UTC_MS, syntheticStream } from './synthetic.ts';
 
 const videoOf = (packets: readonly MediaPacket[]): readonly MediaPacket[] =>
   packets.filter(({ track }) => track === 'video');

@@ -4,7 +4,7 @@ import type { Clock } from '../../../device/kernel/clock.ts';
 export class ManualClock implements Clock {
   #nowMs = 0;
   readonly #startUtcMs: number;
-  readonly #sleepers = new Set<{ dueMs: number; wake(): void }>();
+  readonly #sleepers = new Set<{ dueMs: number; readonly wake: () => void }>();
 
   constructor(startUtcMs: number) {
     this.#startUtcMs = startUtcMs;
@@ -41,7 +41,7 @@ export class ManualClock implements Clock {
       .filter(({ dueMs }) => dueMs <= toMs)
       .toSorted((a, b) => a.dueMs - b.dueMs);
     this.#nowMs = toMs;
-    for (const { wake } of due) wake();
+    for (const sleeper of due) sleeper.wake();
   }
 
   advance(ms: number): void {

@@ -9,6 +9,7 @@ import type { CounterName, HistogramName, Meter } from '../../../device/contract
 import type { RecordingSettings } from '../../../device/contract/settings.ts';
 import { createRecorder, type Disk, type Recorder } from '../../../device/record/index.ts';
 import { ManualClock } from './manual-clock.ts';
+import { MemoryDisk } from './memory-disk.ts';
 import { readMp4, type Mp4File } from './mp4.ts';
 import { START_UTC_MS } from './synthetic.ts';
 
@@ -107,7 +108,8 @@ export async function startRig(
       }
     },
     async read({ clip }) {
-      const bytes = await readFile(join(dataDir, clip.path));
+      const path = join(dataDir, clip.path);
+      const bytes = disk instanceof MemoryDisk ? disk.read(path) : await readFile(path);
       return { bytes, mp4: readMp4(bytes) };
     },
     async [Symbol.asyncDispose]() {

@@ -80,10 +80,10 @@ test('whatever happens: new, then updates, then exactly one end; and the same ag
 });
 
 test('updates of one event come at most once a second', () => {
-  const corridor = [0, 1, 2, 3, 4].map((k) => ({
-    ...zone('observe', [k / 5, 0, k / 5 + 0.1, 1]),
-    id: `z${k}`,
-  }));
+  const corridor = [0, 1, 2, 3, 4].map((k): ZoneSettings => {
+    const area = boxPolygon([k / 5, 0, k / 5 + 0.1, 1]);
+    return { id: `z${k}`, name: `${k}`, area, labels: [], action: 'observe' };
+  });
   const { facts } = live({ things: [stroll], durationMs: 25_000, zones: corridor, stepMs: 100 });
   const times = facts.filter(({ phase }) => phase !== 'end').map(({ event }) => event.lastSeenMediaMs);
   expect(times.length).toBeGreaterThan(4);

@@ -2,11 +2,13 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Box } from '../../../device/contract/geometry.ts';
 import { boxPolygon } from '../../../device/contract/settings.ts';
+import { associate } from '../../../device/track/associate.ts';
 import { assign } from '../../../device/track/assignment.ts';
 import { Belief, evidence } from '../../../device/track/belief.ts';
 import { displacement } from '../../../device/track/displacement.ts';
 import { BoxFilter } from '../../../device/track/kalman.ts';
-import { sightingsOf, wouldShow } from '../../../device/track/sightings.ts';
+import { sightingsOf, wouldShow, type Sighting } from '../../../device/track/sightings.ts';
+import { Track } from '../../../device/track/track.ts';
 import { ZonePresence } from '../../../device/track/zones.ts';
 
 /** Cheapest total by trying everything. */
@@ -76,6 +78,7 @@ test('an occluder does not displace, a shift does, a thing that comes nearer doe
   const anchor: Box = [0.4, 0.4, 0.6, 0.5];
   expect(displacement(anchor, [0.5, 0.4, 0.6, 0.5])).toBe(0);
   expect(displacement(anchor, [0.4, 0.4, 0.45, 0.5])).toBe(0);
+  expect(displacement(anchor, [0.45, 0.4, 0.55, 0.5])).toBe(0);
   expect(displacement(anchor, [0.45, 0.4, 0.65, 0.5])).toBeCloseTo(0.25);
   expect(displacement(anchor, [0.35, 0.375, 0.65, 0.525])).toBeCloseTo(Math.log(1.5));
 });
@@ -155,4 +158,46 @@ test('a zone is entered at once where the object is first seen, later with the s
   expect(zones.inside).toEqual([]);
   expect(zones.entered).toEqual(['gate']);
   expect(new ZonePresence([]).allows('person')).toBe(true);
+});
+
+test('a sighting beside a place where a car rests is not that car; one that overlaps it is', () => {
+  const sighting = (x: number): Sighting => ({
+    label: 'car',
+    score: 0.8,
+    box: [x, 0.4, x + 0.2, 0.6],
+    clipped: false,
+    region: 0,
+  });
+  const resting = (): Track => {
+    const moment = { mediaMs: 0, utcMs: 0 };
+    const track = new Track({
+      trackId: 1,
+      sighting: sighting(0.3),
+      moment,
+      aspect: 1,
+      zones: [],
+      suspect: false,
+    });
+    track.rest();
+    track.predict(8_000);
+    return track;
+  };
+  expect(associate([resting()], [sighting(0.5)], [], 8_000).strangers).toHaveLength(1);
+  expect(associate([resting()], [sighting(0.36)], [], 8_000).strangers).toEqual([]);
+});
+
+test('weak sightings continue a track where it is expected, and begin none', () => {
+  const seen: Sighting = {
+    label: 'person',
+    score: 0.8,
+    box: [0.3, 0.3, 0.4, 0.6],
+    clipped: false,
+    region: 0,
+  };
+  const moment = { mediaMs: 0, utcMs: 0 };
+  const track = new Track({ trackId: 1, sighting: seen, moment, aspect: 1, zones: [], suspect: false });
+  const weak = { ...seen, score: 0.2 };
+  const { pairs, strangers } = associate([track], [], [weak, { ...weak, box: [0.7, 0.3, 0.8, 0.6] }], 200);
+  expect(pairs.get(track)).toBe(weak);
+  expect(strangers).toEqual([]);
 });

@@ -103,6 +103,12 @@ test('a car that parks ends its event after half a minute and makes no other for
   expect(phase(facts, 'new')).toHaveLength(1 + passers.length);
 });
 
+test('a parked car costs a look now and then, not one per picture', () => {
+  const { looks } = live({ things: [parkedAt(0.5, 0.6)], durationMs: 600_000 });
+  expect(looks).toBeGreaterThan(60);
+  expect(looks).toBeLessThan(220);
+});
+
 test('a car that was parked from the start is silent until it drives away', () => {
   const leaving: Thing = {
     label: 'car',
@@ -177,4 +183,60 @@ test('a parked car does not swallow the one that passes in front of it', () => {
   expect(phase(facts, 'new')).toHaveLength(1);
   expect(phase(facts, 'end')[0]?.event.endReason).toBe('gone');
   expect(phase(facts, 'end')[0]!.event.endUtcMs! - UTC0).toBeGreaterThan(65_000);
+});
+
+test('a car that drives away after a dark hour is the same object and a new event', () => {
+  const HOUR = 3_600_000;
+  const visitor: Thing = {
+    label: 'car',
+    score: 0.7,
+    at(ms) {
+      const s = Math.max(0, ms - 2 * HOUR) / 1_000;
+      const x = Math.min(0.4, ms / 10_000 - 0.1) + 0.03 * s * s;
+      return x < 1.15 ? standing(x, 0.6, CAR) : null;
+    },
+    hidden: (ms) => ms > 0.2 * HOUR && ms < 1.5 * HOUR,
+  };
+  const { facts } = live({ things: [visitor], durationMs: 2 * HOUR + 20_000 });
+  const ends = phase(facts, 'end').map(({ event }) => [event.trackId, event.endReason]);
+  expect(ends).toEqual([
+    [1, 'stationary'],
+    [1, 'gone'],
+  ]);
+  expect(new Set(facts.map(({ event }) => event.eventId)).size).toBe(2);
+});
+
+test('a bin that looks like a person now and then does not become one because someone passes', () => {
+  const appears = (ms: number): boolean => ms % 20_000 < 1_600;
+  const bin: Thing = {
+    label: 'person',
+    score: 0.65,
+    at: () => standing(0.4, 0.6, [0.06, 0.25]),
+    hidden: (ms) => !appears(ms),
+    stirs: (ms) => ms > 15_000 && appears(ms),
+  };
+  expect(live({ things: [bin], durationMs: 300_000 }).facts).toEqual([]);
+});
+
+test('three trees that sway all day do not keep the detector from someone at the other end', () => {
+  const tree = (x: number): Thing => ({
+    label: 'tree',
+    score: 0,
+    at: () => standing(x, 0.5, [0.04, 0.08]),
+    hidden: () => true,
+    stirs: () => true,
+  });
+  const visitor = walker({
+    from: [0.75, 0.9],
+    to: [0.95, 0.9],
+    startMs: 11_000,
+    endMs: 19_000,
+    size: [0.03, 0.1],
+  });
+  const { facts } = live({
+    things: [tree(0.05), tree(0.3), tree(0.55), visitor],
+    durationMs: 19_000,
+    picture: { width: 3840, height: 2160 },
+  });
+  expect(phase(facts, 'new')).toHaveLength(1);
 });
