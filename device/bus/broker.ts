@@ -1,6 +1,6 @@
 import { createServer, type Socket } from 'node:net';
 import { once, type EventEmitter } from 'node:events';
-import { Aedes } from 'aedes';
+import { Aedes, type Client } from 'aedes';
 import type { Meter } from '../contract/metrics.ts';
 import type { Payload, TopicName, TopicPattern } from '../contract/topics.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -98,9 +98,14 @@ export async function createBus(options: BusOptions): Promise<Bus> {
     },
   });
   (broker as EventEmitter).on('error', (error) => log.error({ err: error }, 'broker failed'));
+  const frozen = new WeakSet<Client>();
   for (const event of ['clientError', 'connectionError'] as const) {
     broker.on(event, (client, error) => {
-      if (error.message === 'drain timeout') drop('client_frozen');
+      // Comes once for each message that the client did not take.
+      if (error.message === 'drain timeout' && !frozen.has(client)) {
+        frozen.add(client);
+        drop('client_frozen');
+      }
       log.debug({ err: error, client: client.id }, 'bus client failed');
     });
   }

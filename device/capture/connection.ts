@@ -23,7 +23,7 @@ import { Sampler } from './sampler.ts';
 import { Scaling } from './scaling.ts';
 import type { CaptureSink } from './sink.ts';
 import { SILENCE_MS, type Source } from './sources.ts';
-import { describeAudio } from './stream-config.ts';
+import { describeAudio, type VideoConfig } from './stream-config.ts';
 import { Timeline, VIDEO_TIMESCALE } from './timeline.ts';
 import { WallAnchor } from './wall-anchor.ts';
 
@@ -150,15 +150,20 @@ export class Connection {
     const packetizer = new Packetizer(codec, video.codecpar.extradata ?? Buffer.alloc(0));
     /** null until the first key frame. */
     let generation: Generation | null = null;
-    const { width, height } = video.codecpar;
-    const decoder =
-      analysed && analysisFps > 0
-        ? Decoder.open(
-            video.codecpar,
-            width * height,
-            (frame, pts) => generation && this.#show(generation, frame, pts),
-          )
-        : null;
+    let decoder: Decoder | null = null;
+    const begin = async ({ track, reorderDepth }: VideoConfig): Promise<Generation> => {
+      await decoder?.flush();
+      decoder?.[Symbol.dispose]();
+      const begun = (generation = this.#begin(video, input.audio, audio, reorderDepth));
+      decoder =
+        analysed && analysisFps > 0
+          ? Decoder.open(video.codecpar, track.width * track.height, (frame, pts) =>
+              this.#show(begun, frame, pts),
+            )
+          : null;
+      this.#announce(begun, track, audio);
+      return begun;
+    };
     return {
       video: async (packet, signal) => {
         // Before its bytes are decoded, because the copy is rewritten in place afterwards.
@@ -166,9 +171,7 @@ export class Connection {
         if (!sample) return;
         const { config } = sample;
         if (config && !(generation?.info && sameTrack(generation.info.video, config.track))) {
-          await decoder?.flush();
-          generation = this.#begin(video, input.audio, audio, config.reorderDepth);
-          this.#announce(generation, config.track, audio);
+          generation = await begin(config);
         }
         if (!generation) return;
         const stamp = generation.timeline.video(stampOf(packet));

@@ -64,7 +64,10 @@ export function cut(gops: readonly Gop[], cursor: Cursor, options: CutOptions): 
   const ends = awaitsAudio
     ? 'nothing'
     : (video.stop?.ends ?? (options.isLast && !video.more ? 'take' : 'nothing'));
-  const audio = cutAudio(gops, audioFrom, video, ends !== 'nothing');
+  const audio = cutAudio(gops, audioFrom, video, {
+    endUtcMs: options.endUtcMs ?? Infinity,
+    isEnd: ends !== 'nothing',
+  });
   return {
     fragments: assemble(video.pieces, audio.packets, stream),
     cursor: { video: video.position, audio: audio.position },
@@ -150,30 +153,37 @@ function isAudioComplete(gops: readonly Gop[], stop: Stop, stream: StreamInfo | 
     if (newestUtcMs >= stop.endUtcMs + MAX_AUDIO_DELAY_MS) return true;
     return gops.some(({ audio }) => (audio.at(-1)?.utcMs ?? -Infinity) >= stop.endUtcMs);
   }
-  if (stop.gop.stream !== stream) return true;
+  // Once a generation is over, nothing of it comes any more.
+  if (gops.findLast(({ no }) => no < stop.gop.no)?.stream !== stop.gop.stream) return true;
   if (newestUtcMs >= stop.gop.video[0]!.utcMs + MAX_AUDIO_DELAY_MS) return true;
   return gops.some(({ no, audio }) => no >= stop.gop.no && audio.length > 0);
 }
 
-/** Audio from `from` up to the stop; without one, up to where video went. Alone only at an end. */
+/**
+ * Audio from `from` up to the stop. Without one, what plays later than the last picture cut is held back: it
+ * may yet turn out to belong behind a key frame where the clip ends.
+ */
 function cutAudio(
   gops: readonly Gop[],
   from: Position,
-  { pieces, position: videoPosition, stop, more }: VideoCut,
-  atEnd: boolean,
+  { pieces, stop }: VideoCut,
+  { endUtcMs, isEnd }: { endUtcMs: number; isEnd: boolean },
 ): { packets: readonly MediaPacket[]; position: Position } {
   const packets: MediaPacket[] = [];
   let position = from;
-  if (pieces.length === 0 && !atEnd) return { packets, position };
+  const last = pieces.at(-1);
+  if (!last && !isEnd) return { packets, position };
+  const picture = last?.packets.at(-1);
+  const isHeld = (packet: MediaPacket): boolean =>
+    !isEnd && !stop && picture !== undefined && !isBefore(packet, picture, last!.gop.stream, picture.dts);
   for (const gop of gops) {
     if (gop.no < from.gop) continue;
     if (stop?.ends === 'clip' && gop.no >= stop.gop.no) {
-      return { packets, position: atEnd ? { gop: stop.gop.no, index: 0 } : position };
+      return { packets, position: isEnd ? { gop: stop.gop.no, index: 0 } : position };
     }
-    if (more && gop.no > videoPosition.gop) break;
     for (let i = gop.no === from.gop ? from.index : 0; i < gop.audio.length; i++) {
       const packet = gop.audio[i]!;
-      if (stop?.ends === 'take' && packet.utcMs >= stop.endUtcMs) return { packets, position };
+      if (packet.utcMs >= endUtcMs || isHeld(packet)) return { packets, position };
       packets.push(packet);
       position = { gop: gop.no, index: i + 1 };
     }

@@ -89,8 +89,7 @@ class ClipRecorder implements Recorder {
   openEvent(eventId: string, startUtcMs: number): void {
     const { enabled, preRollMs } = this.#options.settings;
     if (!enabled || this.#closed) return;
-    const { gops, nextNo } = this.#ring;
-    this.#loop.open(eventId, () => (this.#ring.find(startUtcMs - preRollMs) ?? gops[0])?.no ?? nextNo);
+    this.#loop.open(eventId, () => this.#ring.firstFrom(startUtcMs - preRollMs));
   }
 
   closeEvent(eventId: string, endUtcMs: number): void {
@@ -125,10 +124,10 @@ class ClipRecorder implements Recorder {
 
   #trim(): void {
     const { preRollMs, bufferBytes } = this.#options.settings;
-    const { isNeeded, isPinned } = this.#loop;
+    const { isPinned, neededFrom } = this.#loop;
     const keepMs = preRollMs + EVENT_DELAY_MS;
-    for (const gop of this.#ring.trim({ keepMs, maxBytes: bufferBytes, isNeeded, isPinned })) {
-      this.#losses.add(gop.video.slice(this.#loop.firstNeeded(gop)), gop.stream.video.timescale);
+    for (const gop of this.#ring.trim({ keepMs, maxBytes: bufferBytes, neededFrom, isPinned })) {
+      this.#losses.add(gop.video.slice(neededFrom(gop)), gop.stream.video.timescale);
       // Without room for the newest GOP, the loss goes on until the next key frame.
       if (!this.#ring.isFull) this.#losses.tell();
     }

@@ -13,15 +13,17 @@ interface GrowingGop extends Gop {
   readonly video: MediaPacket[];
   readonly audio: MediaPacket[];
   bytes: number;
+  /** Its first pictures are written, and their data was let go for want of room: no take can begin here. */
+  headPictures: number;
 }
 
 export interface TrimOptions {
   /** How far back from the newest picture GOPs are kept for what may yet be asked. */
   readonly keepMs: number;
   readonly maxBytes: number;
-  /** Not yet written: kept beyond `keepMs`, and missed when the bytes run out. */
-  readonly isNeeded: (gop: Gop) => boolean;
-  /** Being written at this moment: stays. */
+  /** Index of the first picture that is not yet written: it is missed when the bytes run out. */
+  readonly neededFrom: (gop: Gop) => number;
+  /** Being written at this moment. */
   readonly isPinned: (gop: Gop) => boolean;
 }
 
@@ -62,11 +64,6 @@ export class PacketRing {
     return this.#refusal === 'no_room';
   }
 
-  /** Number that the next GOP will have, or less. */
-  get nextNo(): number {
-    return this.#nextNo;
-  }
-
   setStream(stream: StreamInfo): void {
     this.#stream = stream;
     this.#refusal = 'before_key';
@@ -77,8 +74,7 @@ export class PacketRing {
     if (packet.generation !== stream?.generation) return 'stale';
     if (packet.track === 'audio') return this.#addAudio(packet, stream);
     if (packet.key) {
-      this.#gops.push({ no: this.#nextNo++, stream, video: [], audio: [], bytes: 0 });
-      this.#refusal = null;
+      this.#begin(packet, stream);
     } else if (this.#refusal) return this.#refusal;
     const gop = this.#gops.at(-1);
     if (!gop) return 'before_key';
@@ -87,9 +83,10 @@ export class PacketRing {
     return 'kept';
   }
 
-  /** Gives up GOPs until both bounds hold; returns those that were needed. */
+  /** Gives up GOPs until both bounds hold; returns those with pictures that were needed. */
   trim(options: TrimOptions): readonly Gop[] {
-    const { keepMs, maxBytes, isNeeded, isPinned } = options;
+    const { keepMs, maxBytes, neededFrom, isPinned } = options;
+    const isNeeded = (gop: Gop): boolean => neededFrom(gop) < gop.video.length;
     const newestUtcMs = this.#gops.at(-1)?.video.at(-1)?.utcMs ?? 0;
     for (;;) {
       const [oldest, second] = this.#gops;
@@ -100,6 +97,9 @@ export class PacketRing {
     const shed: Gop[] = [];
     while (this.#bytes > maxBytes) {
       const at = this.#gops.findIndex((gop) => !isPinned(gop));
+      const newest = this.#gops.length - 1;
+      const isLastResort = at < 0 || at === newest;
+      if (isLastResort && this.#releaseHead(this.#gops[newest]!, neededFrom)) continue;
       if (at < 0) {
         this.#refuse();
         break;
@@ -112,7 +112,12 @@ export class PacketRing {
 
   /** The GOP that begins last at or before `utcMs`. */
   find(utcMs: number): Gop | null {
-    return this.#gops.findLast((gop) => gop.video[0]!.utcMs <= utcMs) ?? null;
+    return this.#whole().findLast((gop) => gop.video[0]!.utcMs <= utcMs) ?? null;
+  }
+
+  /** Number of the GOP with which footage from `utcMs` on begins, as far as it is held. */
+  firstFrom(utcMs: number): number {
+    return (this.find(utcMs) ?? this.#whole()[0])?.no ?? this.#nextNo;
   }
 
   /** Packets from the key frame at or before `utcMs` on, in decode order, as far as pictures up to `utcMs` need them. */
@@ -123,6 +128,26 @@ export class PacketRing {
     return { video: gop.stream.video, packets: gop.video.slice(0, last + 1) };
   }
 
+  /** GOPs that can be played on from, up to the newest. */
+  #whole(): readonly GrowingGop[] {
+    return this.#gops.slice(this.#gops.findLastIndex(({ headPictures }) => headPictures > 0) + 1);
+  }
+
+  /** Lets go of data that is written already, in a GOP that alone is larger than the buffer. */
+  #releaseHead(gop: GrowingGop, neededFrom: (gop: Gop) => number): boolean {
+    const end = neededFrom(gop);
+    // With nothing left to write in it, the GOP can go as a whole.
+    if (end <= gop.headPictures || end >= gop.video.length) return false;
+    for (let i = gop.headPictures; i < end; i++) {
+      const packet = gop.video[i]!;
+      gop.bytes -= packet.data.byteLength;
+      this.#bytes -= packet.data.byteLength;
+      gop.video[i] = { ...packet, data: NOTHING };
+    }
+    gop.headPictures = end;
+    return true;
+  }
+
   /** Audio belongs to the GOP in whose time it plays, however late it arrives. */
   #addAudio(packet: MediaPacket, stream: StreamInfo): Outcome {
     if (!stream.audio) return 'stale';
@@ -131,6 +156,20 @@ export class PacketRing {
     gop.audio.push(packet);
     this.#count(gop, packet);
     return 'kept';
+  }
+
+  /** A new GOP, with the audio of its time that came early. */
+  #begin(key: MediaPacket, stream: StreamInfo): void {
+    const previous = this.#gops.at(-1);
+    const gop: GrowingGop = { no: this.#nextNo++, stream, video: [], audio: [], bytes: 0, headPictures: 0 };
+    const firstEarly = previous?.audio.findIndex((audio) => !isBefore(audio, key, stream)) ?? -1;
+    for (const audio of firstEarly < 0 ? [] : previous!.audio.splice(firstEarly)) {
+      previous!.bytes -= audio.data.byteLength;
+      gop.bytes += audio.data.byteLength;
+      gop.audio.push(audio);
+    }
+    this.#gops.push(gop);
+    this.#refusal = null;
   }
 
   #count(gop: GrowingGop, packet: MediaPacket): void {
@@ -152,10 +191,18 @@ export class PacketRing {
   }
 }
 
-/** Whether `audio` plays before the picture `video` is shown. `stream` is that of both when they share one. */
-export function isBefore(audio: MediaPacket, video: MediaPacket, stream: StreamInfo): boolean {
+/**
+ * Whether `audio` plays before the picture `video`: before it is shown, or before another moment in ticks of
+ * its track. `stream` is that of both where they share one.
+ */
+export function isBefore(
+  audio: MediaPacket,
+  video: MediaPacket,
+  stream: StreamInfo,
+  videoTicks = video.pts,
+): boolean {
   if (audio.generation !== video.generation || !stream.audio) return audio.generation < video.generation;
-  return audio.pts / stream.audio.timescale < video.pts / stream.video.timescale;
+  return audio.pts / stream.audio.timescale < videoTicks / stream.video.timescale;
 }
 
 /** Wall clock (UTC ms) at which `packet` is due at the decoder: grows with decode order, unlike `utcMs`. */

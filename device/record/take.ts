@@ -46,17 +46,11 @@ export class Take {
     return [...this.#events.keys()];
   }
 
-  /** Whether it has yet to write (some of) `gop`. */
-  needs(gop: Gop): boolean {
+  /** Index of the first picture of `gop` that it has yet to write; Infinity when there is none. */
+  neededFrom(gop: Gop): number {
     const { video } = this.cursor;
-    if (gop.no < video.gop || (gop.no === video.gop && video.index >= gop.video.length)) return false;
     const end = this.endUtcMs;
-    return end === null || gop.video[0]!.utcMs < end;
-  }
-
-  /** How many pictures of GOP number `gop` need not be written any more. */
-  writtenOf(gop: number): number {
-    const { video } = this.cursor;
-    return gop < video.gop ? Infinity : gop === video.gop ? video.index : 0;
+    if (gop.no < video.gop || (end !== null && gop.video[0]!.utcMs >= end)) return Infinity;
+    return gop.no === video.gop ? video.index : 0;
   }
 }

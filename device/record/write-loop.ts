@@ -101,12 +101,7 @@ export class WriteLoop {
   isPinned = ({ no }: Gop): boolean =>
     this.#pinned !== null && no >= this.#pinned.first && no <= this.#pinned.last;
 
-  isNeeded = (gop: Gop): boolean => this.#takes.some((take) => take.needs(gop));
-
-  /** Index of the first picture of `gop` that is still to be written. */
-  firstNeeded(gop: Gop): number {
-    return Math.min(...this.#takes.filter((take) => take.needs(gop)).map((take) => take.writtenOf(gop.no)));
-  }
+  neededFrom = (gop: Gop): number => Math.min(...this.#takes.map((take) => take.neededFrom(gop)));
 
   /** Ends all takes with what was received. */
   async drain(): Promise<void> {

@@ -9,6 +9,7 @@ import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { CAMERA_HOST_FLAGS } from '../../device/camera-desk.ts';
 import { requireFootage } from '../harness/footage.ts';
 import { missingPackages } from '../harness/packages.ts';
 import { startRtspServer } from '../harness/rtsp-server.ts';
@@ -90,6 +91,7 @@ const ours: Contestant = {
   start(streams, dir) {
     const child = fork(new URL('camera-child.ts', import.meta.url), {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      execArgv: [...CAMERA_HOST_FLAGS],
     });
     child.send({ ...streams, dataDir: dir } satisfies CameraChildStart);
     return [child];

@@ -237,3 +237,17 @@ const isIn = (
   gaps: readonly { readonly startUtcMs: number; readonly endUtcMs: number }[],
   utcMs: MediaPacket['utcMs'],
 ): boolean => gaps.some(({ startUtcMs, endUtcMs }) => utcMs >= startUtcMs - 0.5 && utcMs < endUtcMs - 0.5);
+
+test('a GOP larger than the buffer is recorded whole while the disk keeps up', async () => {
+  const disk = new MemoryDisk();
+  await using rig = await startRig({ preRollMs: 0, postRollMs: 2000, bufferBytes: 40_000 }, disk);
+  const stream = syntheticStream({ gops: [200], bytes: 1000 });
+  await playWith(rig, stream, {
+    1: () => rig.recorder.openEvent('e', at(0)),
+    17: () => rig.recorder.closeEvent('e', at(17)),
+  });
+  await rig.until('clip.ready');
+  expect(rig.gaps()).toEqual([]);
+  expect(stored(rig, disk)).toEqual(stream.packets.slice(0, 190).map(nameOf));
+  expect(rig.recorder.gopAt(at(17))).toBeNull();
+});
