@@ -4,9 +4,9 @@ import { Aedes, type Client } from 'aedes';
 import type { Meter } from '../contract/metrics.ts';
 import type { Payload, TopicName, TopicPattern } from '../contract/topics.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { listen } from '../kernel/listen.ts';
 import type { Log } from '../kernel/log.ts';
 import { mayPublish, maySubscribe } from './access.ts';
-import { listen } from './listen.ts';
 import { topicToMqtt } from './names.ts';
 import { createSealer, type SealedMessage } from './sealer.ts';
 
@@ -123,7 +123,7 @@ export async function createBus(options: BusOptions): Promise<Bus> {
   server.on('drop', () => drop('too_many_clients'));
   let openPort: number;
   try {
-    openPort = await listen(server, host, port);
+    openPort = await listen(server, 'bus', host, port);
   } catch (error) {
     await closeBroker(broker);
     throw error;

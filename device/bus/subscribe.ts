@@ -1,4 +1,3 @@
-import { connect } from 'mqtt';
 import { CodedError } from '../contract/errors.ts';
 import { backoff } from '../kernel/backoff.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
@@ -60,6 +59,9 @@ async function receive(
   filters: readonly string[],
   onConnected: () => void,
 ): Promise<void> {
+  // Only the command line needs it, and the agent, which shares this room, is some megabytes lighter without.
+  const { connect } = await import('mqtt');
+  if (signal.aborted) return;
   const address = `${host}:${port}`;
   const over = Promise.withResolvers<void>();
   const orFail = (work: () => void): void => {
@@ -80,11 +82,12 @@ async function receive(
     reconnectPeriod: 0,
     connectTimeout: CONNECT_MS,
   });
-  client.on('error', (error) => over.reject(unreachable(`${address}: ${error.message}`, error)));
-  client.on('close', () => {
+  const lost = (why: string, cause?: Error): void => {
     if (subscribed) over.resolve();
-    else over.reject(unreachable(`${address}: the connection was closed`));
-  });
+    else over.reject(unreachable(`${address}: ${why}`, cause));
+  };
+  client.on('error', (error) => lost(error.message, error));
+  client.on('close', () => lost('the connection was closed'));
   client.on('message', (mqttTopic, bytes) =>
     orFail(() => {
       const topic = mqttToTopic(node ?? null, mqttTopic);

@@ -21,7 +21,7 @@ export interface EventState {
   /** Counts up from 1 within one run of a camera's chain; the same object keeps it. */
   readonly trackId: number;
   readonly label: string;
-  /** Belief that this is really a `label` (0..1), from all sightings so far. */
+  /** Belief that this is really a `label` (0..1): the highest so far, from all sightings together. */
   readonly score: number;
   /** Highest score of a single sighting. */
   readonly topScore: number;

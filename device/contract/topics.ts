@@ -20,7 +20,7 @@ const event = z.object({
   camera_id: z.string(),
   track_id: z.number().int(),
   label: z.string(),
-  score: z.number().min(0).max(1).meta({ description: 'belief after all sightings so far' }),
+  score: z.number().min(0).max(1).meta({ description: 'highest belief so far, from all sightings together' }),
   top_score: z.number().min(0).max(1).meta({ description: 'best single sighting' }),
   box,
   zones: z.array(z.string()),

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { CodedError } from '../contract/errors.ts';
+import { listen } from '../kernel/listen.ts';
 import type { Log } from '../kernel/log.ts';
 
 export interface MetricsServer extends AsyncDisposable {
@@ -50,12 +49,7 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
   server.maxConnections = MAX_CONNECTIONS;
   // Covers readers that stop reading as well; Node then destroys the socket.
   server.timeout = idleMs;
-  try {
-    server.listen({ host, port });
-    await once(server, 'listening');
-  } catch (error) {
-    throw refusal(error, host, port);
-  }
+  const openPort = await listen(server, 'metrics', host, port);
   server.on('error', (error) => log.error({ err: error }, 'metrics listener failed'));
 
   let closed: Promise<void> | null = null;
@@ -66,7 +60,7 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
     await released;
   }
   return {
-    port: (server.address() as AddressInfo).port,
+    port: openPort,
     async [Symbol.asyncDispose]() {
       closed ??= close();
       await closed;
@@ -114,13 +108,4 @@ function shared<T>(work: () => Promise<T>): () => Promise<T> {
     });
     return running;
   };
-}
-
-function refusal(error: unknown, host: string, port: number): CodedError {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'EADDRINUSE'
-    ? new CodedError('PORT_IN_USE', `metrics at ${host}:${port}`, { cause: error })
-    : new CodedError('CONFIG_INVALID', `metrics: cannot listen on ${host}:${port}: ${code}`, {
-        cause: error,
-      });
 }

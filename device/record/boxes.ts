@@ -57,10 +57,10 @@ export class BoxWriter {
     return this;
   }
 
-  box(type: string, body: () => void): this {
+  box(type: string, body: (out: this) => void): this {
     const start = this.#length;
     this.u32(0).text(type);
-    body();
+    body(this);
     this.setU32(start, this.#length - start);
     return this;
   }

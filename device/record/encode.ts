@@ -1,7 +1,7 @@
 import type { MediaPacket, StreamInfo } from '../contract/media.ts';
 import { CoverageTracker } from './coverage.ts';
 import type { Fragment } from './cut.ts';
-import { fragmentHeader, type Run, type Sample } from './fragment.ts';
+import { fragment, type Run, type Sample } from './fragment.ts';
 import { initSegment } from './init-segment.ts';
 import type { AccessPoint } from './random-access.ts';
 import { decodeUtcMs } from './ring.ts';
@@ -69,17 +69,14 @@ export function encodeFragments(
   };
   const chunks: Uint8Array[] = [];
   let moofBytes = positionBytes;
-  for (const fragment of fragments) {
-    const video = videoRun(next, fragment);
-    const audio = audioRun(next, fragment);
+  for (const packets of fragments) {
+    const video = videoRun(next, packets);
+    const audio = audioRun(next, packets);
     const [first] = video.samples;
     if (first?.key) next.accessPoints.push({ timeTicks: video.startTicks + first.offsetTicks, moofBytes });
-    const header = fragmentHeader(++next.fragments, video, audio);
-    chunks.push(header);
-    moofBytes += header.byteLength;
-    for (const { data } of [...video.samples, ...audio.samples]) {
-      chunks.push(data);
-      moofBytes += data.byteLength;
+    for (const chunk of fragment(++next.fragments, video, audio)) {
+      chunks.push(chunk);
+      moofBytes += chunk.byteLength;
     }
   }
   return { state: next, chunks };

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { BoxWriter } from './boxes.ts';
 import { AUDIO_TRACK_ID, VIDEO_TRACK_ID } from './init-segment.ts';
 
@@ -27,11 +28,22 @@ const NON_KEY = 0x0101_0000;
 
 const MDAT_HEADER_BYTES = 8;
 
+/** Seals a fragment: a box that players skip, with the CRC-32 of all bytes of `moof` and `mdat`. */
+export const SEAL = 'free';
+
 /**
- * One `moof` and the header of its `mdat` (ISO/IEC 14496-12 §8.8.4 ff.). The samples' data must follow: all
- * of `video`, then all of `audio`. A track without samples is left out.
+ * One fragment: `moof`, `mdat` with all of `video` and then all of `audio` (ISO/IEC 14496-12 §8.8.4 ff.), and
+ * its seal. A track without samples is left out. Data of samples is passed on, not copied.
  */
-export function fragmentHeader(sequence: number, video: Run, audio: Run): Uint8Array {
+export function fragment(sequence: number, video: Run, audio: Run): readonly Uint8Array[] {
+  const data = [...video.samples, ...audio.samples].map(({ data }) => data);
+  const chunks = [fragmentHeader(sequence, video, audio), ...data];
+  const checksum = chunks.reduce((sum, chunk) => crc32(chunk, sum), 0);
+  return [...chunks, new BoxWriter().box(SEAL, (out) => out.u32(checksum)).finish()];
+}
+
+/** `moof` and the header of its `mdat`. */
+function fragmentHeader(sequence: number, video: Run, audio: Run): Uint8Array {
   const out = new BoxWriter();
   const dataOffsets: { at: number; dataBytes: number }[] = [];
   out.box('moof', () => {

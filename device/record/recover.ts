@@ -9,7 +9,7 @@ import type { Log } from '../kernel/log.ts';
 import { cameraFolder, PART_SUFFIX } from './clip-path.ts';
 import { CoverageTracker } from './coverage.ts';
 import type { ClipNote } from './note.ts';
-import { isWhole, scanFile, type ReadBytes, type ScannedFile } from './scan.ts';
+import { isSealed, scanFile, type ReadBytes, type ScannedFile } from './scan.ts';
 
 export interface RecoverOptions {
   readonly cameraId: string;
@@ -89,7 +89,7 @@ async function cutToWhole(path: string): Promise<WholeClip | null> {
   if (!scanned) return null;
   const fragments = [...scanned.fragments];
   // From the end: damage further inside is no torn write, and cutting there would cost good footage.
-  while (fragments.length > 0 && !(await isWhole(read, fragments.at(-1)!))) fragments.pop();
+  while (fragments.length > 0 && !(await isSealed(read, fragments.at(-1)!))) fragments.pop();
   const isCut = fragments.length < scanned.fragments.length;
   const sizeBytes = isCut ? (fragments.at(-1)?.endBytes ?? 0) : scanned.wholeBytes;
   const note = scanned.notes.findLast(({ endBytes }) => endBytes <= sizeBytes)?.note;

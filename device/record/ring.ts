@@ -136,8 +136,8 @@ export class PacketRing {
   /** Lets go of data that is written already, in a GOP that alone is larger than the buffer. */
   #releaseHead(gop: GrowingGop, neededFrom: (gop: Gop) => number): boolean {
     const end = neededFrom(gop);
-    // With nothing left to write in it, the GOP can go as a whole.
-    if (end <= gop.headPictures || end >= gop.video.length) return false;
+    // Nobody waits for what comes: the GOP can go as a whole.
+    if (end === Infinity || end <= gop.headPictures) return false;
     for (let i = gop.headPictures; i < end; i++) {
       const packet = gop.video[i]!;
       gop.bytes -= packet.data.byteLength;

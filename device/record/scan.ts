@@ -1,21 +1,21 @@
-import { readNote, type ClipNote } from './note.ts';
+import { crc32 } from 'node:zlib';
+import { SEAL } from './fragment.ts';
 import { VIDEO_TRACK_ID } from './init-segment.ts';
+import { readNote, type ClipNote } from './note.ts';
 
 /** Reads `sizeBytes` from `positionBytes` on; rejects where the file ends before. */
 export type ReadBytes = (positionBytes: number, sizeBytes: number) => Promise<Buffer>;
 
-/** One sample of video in ticks: of the media timeline, so the first is decoded at 0. */
+/** Times in ticks of the media timeline: the first picture is decoded at 0. */
 export interface ScannedPicture {
   readonly decodeTicks: number;
   readonly shownTicks: number;
-  readonly sizeBytes: number;
 }
 
+/** `moof`, `mdat` and the seal behind them. */
 export interface ScannedFragment {
-  /** Just behind its `mdat`. */
+  readonly startBytes: number;
   readonly endBytes: number;
-  /** Where the pictures' data begins, all in a row. */
-  readonly picturesBytes: number;
   readonly pictures: readonly ScannedPicture[];
 }
 
@@ -31,60 +31,72 @@ const HEADER_BYTES = 8;
 
 /**
  * Walks the boxes of a clip file that may end anywhere. Knows the files that this room writes, no others;
- * stops at the first box that is not whole or not known. Null when it holds no fragment.
+ * stops at the first box that is not whole or not expected. Null when it holds no fragment.
  */
 export async function scanFile(read: ReadBytes, fileBytes: number): Promise<ScannedFile | null> {
   let video: ScannedFile['video'] | null = null;
-  let moof: Buffer | null = null;
+  let moof: { readonly startBytes: number; readonly body: Buffer } | null = null;
   const fragments: ScannedFragment[] = [];
   const notes: { note: ClipNote; endBytes: number }[] = [];
   let wholeBytes = 0;
+  let previous = '';
   for (let at = 0; at + HEADER_BYTES <= fileBytes;) {
     const header = await read(at, HEADER_BYTES);
     const sizeBytes = header.readUInt32BE(0);
     const type = header.toString('latin1', 4);
     const endBytes = at + sizeBytes;
-    if (sizeBytes < HEADER_BYTES || endBytes > fileBytes || !KNOWN.has(type)) break;
+    if (sizeBytes < HEADER_BYTES || endBytes > fileBytes || !FOLLOWERS[previous]?.has(type)) break;
     const body = (): Promise<Buffer> => read(at + HEADER_BYTES, sizeBytes - HEADER_BYTES);
-    if (type === 'moov') video = readMovie(await body());
+    if (type === 'moov') video = orWhenDamaged(null, readMovie, await body());
+    if (type === 'moof') moof = { startBytes: at, body: await body() };
     if (type === 'uuid') {
       const note = readNote(await body());
-      if (note) notes.push({ note, endBytes });
+      if (!note) break;
+      notes.push({ note, endBytes });
     }
-    if (type === 'mdat') {
-      if (!moof) break;
-      fragments.push({ endBytes, picturesBytes: at + HEADER_BYTES, pictures: readFragment(moof) });
+    if (type === SEAL && moof) {
+      const pictures = orWhenDamaged([], readPictures, moof.body);
+      fragments.push({ startBytes: moof.startBytes, endBytes, pictures });
     }
-    moof = type === 'moof' ? await body() : null;
+    if (type === 'mfra' && (await read(endBytes - 4, 4)).readUInt32BE(0) !== sizeBytes) break;
+    if (type !== 'moof' && type !== 'mdat') wholeBytes = endBytes;
+    previous = type;
     at = endBytes;
-    if (!moof) wholeBytes = endBytes;
   }
   return video && fragments.length > 0 ? { video, fragments, notes, wholeBytes } : null;
 }
 
-const KNOWN: ReadonlySet<string> = new Set(['ftyp', 'moov', 'uuid', 'moof', 'mdat', 'mfra']);
+const BETWEEN_FRAGMENTS = new Set(['uuid', 'moof', 'mfra']);
+/** What may come behind a box; '' is the beginning of the file. */
+const FOLLOWERS: Readonly<Record<string, ReadonlySet<string>>> = {
+  '': new Set(['ftyp']),
+  ftyp: new Set(['moov']),
+  moov: BETWEEN_FRAGMENTS,
+  uuid: BETWEEN_FRAGMENTS,
+  moof: new Set(['mdat']),
+  mdat: new Set([SEAL]),
+  [SEAL]: BETWEEN_FRAGMENTS,
+};
 
 /**
- * Whether the pictures' data is what was written: lengths of NAL units add up to lengths of samples. A file
- * system may grow a file before its data is there; what reads as zeros then is no chain of NAL units.
+ * Whether the bytes of `fragment` are those that were written. A file system may make a file longer before
+ * its data is there, so that whole boxes hold what never arrived.
  */
-export async function isWhole(read: ReadBytes, fragment: ScannedFragment): Promise<boolean> {
-  let at = fragment.picturesBytes;
-  for (const { sizeBytes } of fragment.pictures) {
-    if (at + sizeBytes > fragment.endBytes || !isNalChain(await read(at, sizeBytes))) return false;
-    at += sizeBytes;
-  }
-  return true;
+export async function isSealed(read: ReadBytes, { startBytes, endBytes }: ScannedFragment): Promise<boolean> {
+  const bytes = await read(startBytes, endBytes - startBytes);
+  const checksumAt = bytes.byteLength - 4;
+  const checksum = crc32(bytes.subarray(0, checksumAt - HEADER_BYTES));
+  return checksum === bytes.readUInt32BE(checksumAt);
 }
 
-function isNalChain(sample: Buffer): boolean {
-  let at = 0;
-  while (at + 4 < sample.byteLength) {
-    const nalBytes = sample.readUInt32BE(at);
-    if (nalBytes === 0) return false;
-    at += 4 + nalBytes;
+/** Fields of a damaged box may lie outside of it. */
+function orWhenDamaged<T>(otherwise: T, read: (body: Buffer) => T, body: Buffer): T {
+  try {
+    return read(body);
+  } catch (error) {
+    if (error instanceof RangeError) return otherwise;
+    throw error;
   }
-  return at === sample.byteLength;
 }
 
 /** Bodies of the boxes of `type` directly in `bytes`. */
@@ -131,7 +143,7 @@ const NOTHING = Buffer.alloc(0);
 const RUN_ENTRY_BYTES = 16;
 
 /** The pictures of a fragment, from the body of its `moof`; none where it holds audio only. */
-function readFragment(moof: Buffer): readonly ScannedPicture[] {
+function readPictures(moof: Buffer): readonly ScannedPicture[] {
   for (const traf of bodies(moof, 'traf')) {
     const run = find(traf, 'trun');
     const decodeTime = find(traf, 'tfdt');
@@ -139,11 +151,7 @@ function readFragment(moof: Buffer): readonly ScannedPicture[] {
     let decodeTicks = u64(decodeTime, 4);
     return Array.from({ length: run.readUInt32BE(4) }, (_, i) => {
       const at = 12 + i * RUN_ENTRY_BYTES;
-      const picture = {
-        decodeTicks,
-        shownTicks: decodeTicks + run.readInt32BE(at + 12),
-        sizeBytes: run.readUInt32BE(at + 4),
-      };
+      const picture = { decodeTicks, shownTicks: decodeTicks + run.readInt32BE(at + 12) };
       decodeTicks += run.readUInt32BE(at);
       return picture;
     });

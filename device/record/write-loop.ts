@@ -42,7 +42,7 @@ const BATCH_FRACTION = 1 / 4;
 /**
  * Writes takes, one after the other, pulling from the ring.
  *
- * Invariant: one write at a time; a take's cursor moves only past what is durable or told as lost.
+ * Invariant: one batch is written at a time, beside the end of at most one earlier clip; a take's cursor moves only past what is durable or told as lost.
  */
 export class WriteLoop {
   readonly #options: WriteLoopOptions;
@@ -56,6 +56,7 @@ export class WriteLoop {
   #bytesSinceBatch = 0;
   /** The newest picture: when it is decoded (UTC), and when it came (monotonic). */
   #newest: { readonly utcMs: number; readonly arrivedMs: number };
+  #finishing: { readonly promise: Promise<void> } = { promise: Promise.resolve() };
   #woken = false;
   #sleep: AbortController | null = null;
 
@@ -135,7 +136,7 @@ export class WriteLoop {
       if (writer && !(await this.#writeBatch(writer, take, next))) continue;
       take.cursor = next.cursor;
       if (next.ends !== 'nothing') {
-        if (writer) await this.#finish(writer);
+        if (writer) await this.#finishBeside(writer);
         if (next.ends === 'take') return;
         writer = null;
       } else if (!next.more) {
@@ -178,6 +179,13 @@ export class WriteLoop {
     const { clip } = writer;
     if (clip && writer.eventIds !== knownAs) this.#options.emit({ type: 'clip.partial', clip });
     return true;
+  }
+
+  /** Syncing and renaming take their time, and what follows must not wait for them. At most one at once. */
+  async #finishBeside(writer: ClipWriter): Promise<void> {
+    await this.#finishing.promise;
+    const finishing = (this.#finishing = Promise.withResolvers<void>());
+    this.#tasks.run('finish clip', () => this.#finish(writer).finally(finishing.resolve));
   }
 
   async #finish(writer: ClipWriter): Promise<void> {

@@ -32,7 +32,7 @@ const cameraDetection = z.strictObject({
   enabled: z.boolean().default(true).meta(help('Look for objects; without, only motion is seen')),
   fps: z.number().min(0.1).max(30).default(5).meta(help('Pictures analysed per second, at most')),
   labels: z.array(words).min(1).default(DEFAULT_LABELS).meta(help('What may make events')),
-  min_score: fraction.default(0.5).meta(help('Belief from which an object counts')),
+  min_score: fraction.default(0.4).meta(help('Belief from which an object counts')),
   filters: z.record(z.string(), filter).default({}).meta(help('Per label: other limits')),
 });
 

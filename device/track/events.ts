@@ -24,6 +24,7 @@ export class EventWriter {
       stationary: track.standing,
       stillPath: null,
       dirty: false,
+      belief: 0,
       lastFactMs: now.mediaMs,
       shot: null,
     };
@@ -51,12 +52,13 @@ export class EventWriter {
     end: { reason: EventEndReason; endUtcMs: number } | null,
   ): EventFact {
     const { best, last, zones } = track;
+    visit.belief = Math.max(visit.belief, track.belief.score);
     const event: EventState = {
       eventId: visit.eventId,
       cameraId: this.#cameraId,
       trackId: track.trackId,
       label: visit.label,
-      score: track.belief.score,
+      score: visit.belief,
       topScore: track.topScore,
       box: track.box,
       zones: zones.inside,

@@ -23,6 +23,8 @@ export interface Visit {
   readonly eventId: string;
   readonly since: Moment;
   label: string;
+  /** Highest so far: what was believed once is not unlearnt because the object walks away. */
+  belief: number;
   stationary: boolean;
   stillPath: string | null;
   /** Something changed that the last fact does not say. */

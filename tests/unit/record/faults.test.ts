@@ -241,13 +241,14 @@ const isIn = (
 test('a GOP larger than the buffer is recorded whole while the disk keeps up', async () => {
   const disk = new MemoryDisk();
   await using rig = await startRig({ preRollMs: 0, postRollMs: 2000, bufferBytes: 40_000 }, disk);
-  const stream = syntheticStream({ gops: [200], bytes: 1000 });
+  const stream = syntheticStream({ gops: [200], bytes: 1000, audio: true });
   await playWith(rig, stream, {
     1: () => rig.recorder.openEvent('e', at(0)),
     17: () => rig.recorder.closeEvent('e', at(17)),
   });
   await rig.until('clip.ready');
+  const pictures = stream.packets.filter(({ track }) => track === 'video');
   expect(rig.gaps()).toEqual([]);
-  expect(stored(rig, disk)).toEqual(stream.packets.slice(0, 190).map(nameOf));
+  expect(stored(rig, disk)).toEqual(pictures.slice(0, 190).map(nameOf));
   expect(rig.recorder.gopAt(at(17))).toBeNull();
 });
