@@ -26,17 +26,20 @@ export class CoverageTracker {
   add(sample: CoveredSample): void {
     const last = this.#last;
     const intervalMs = last ? sample.decodeUtcMs - last.decodeUtcMs : 0;
-    const continues = last?.generation === sample.generation && intervalMs <= GAP_FACTOR * last.usualMs;
     const range = this.#ranges.at(-1);
+    const isOnTime = intervalMs <= GAP_FACTOR * (last?.usualMs ?? 0);
     const endUtcMs = sample.startUtcMs + sample.durationMs;
-    if (continues && range) {
+    if (
+      range &&
+      last?.generation === sample.generation &&
+      (isOnTime || sample.startUtcMs <= range.endUtcMs)
+    ) {
       this.#ranges[this.#ranges.length - 1] = {
-        startUtcMs: Math.min(range.startUtcMs, sample.startUtcMs),
+        startUtcMs: this.#afterPrevious(Math.min(range.startUtcMs, sample.startUtcMs), -2),
         endUtcMs: Math.max(range.endUtcMs, endUtcMs),
       };
     } else {
-      // Announced durations may reach into a later generation; the truth is that it began.
-      const startUtcMs = Math.max(sample.startUtcMs, range?.endUtcMs ?? -Infinity);
+      const startUtcMs = this.#afterPrevious(sample.startUtcMs, -1);
       this.#ranges.push({ startUtcMs, endUtcMs: Math.max(startUtcMs, endUtcMs) });
     }
     this.#last = {
@@ -52,6 +55,11 @@ export class CoverageTracker {
       startUtcMs: Math.round(startUtcMs),
       endUtcMs: Math.round(endUtcMs),
     }));
+  }
+
+  /** Announced durations may reach into a later generation; the truth is that it began. */
+  #afterPrevious(startUtcMs: number, previous: number): number {
+    return Math.max(startUtcMs, this.#ranges.at(previous)?.endUtcMs ?? -Infinity);
   }
 
   fork(): CoverageTracker {

@@ -9,6 +9,7 @@ import { ClipWriter } from './clip-writer.ts';
 import { cut, type Cut } from './cut.ts';
 import type { Disk } from './disk.ts';
 import type { Losses } from './losses.ts';
+import { Nap } from './nap.ts';
 import type { Gop, PacketRing } from './ring.ts';
 import { Take } from './take.ts';
 
@@ -49,6 +50,7 @@ export class WriteLoop {
   /** In the order they are written; only the last can still be joined. */
   readonly #takes: Take[] = [];
   readonly #tasks: TaskSet;
+  readonly #nap: Nap;
   readonly #closing = new AbortController();
   #clips = 0;
   /** Numbers of the first and the last GOP of the batch that is being written. */
@@ -57,12 +59,11 @@ export class WriteLoop {
   /** The newest picture: when it is decoded (UTC), and when it came (monotonic). */
   #newest: { readonly utcMs: number; readonly arrivedMs: number };
   #finishing: { readonly promise: Promise<void> } = { promise: Promise.resolve() };
-  #woken = false;
-  #sleep: AbortController | null = null;
 
   constructor(options: WriteLoopOptions) {
     const { clock, log } = options;
     this.#options = options;
+    this.#nap = new Nap(clock);
     this.#newest = { utcMs: clock.utcMs(), arrivedMs: clock.monotonicMs() };
     this.#tasks = new TaskSet((name, error) => log.error({ err: error, task: name }, 'recording failed'));
   }
@@ -82,17 +83,17 @@ export class WriteLoop {
 
   close(eventId: string, endUtcMs: number): void {
     for (const take of this.#takes) take.close(eventId, endUtcMs);
-    if (this.#isEndReached()) this.#wake();
+    if (this.#isEndReached()) this.#nap.wake();
   }
 
   sawBytes(bytes: number): void {
     this.#bytesSinceBatch += bytes;
-    if (this.#bytesSinceBatch > this.#batchBytes) this.#wake();
+    if (this.#bytesSinceBatch > this.#batchBytes) this.#nap.wake();
   }
 
   sawPicture(decodeUtcMs: number): void {
     this.#newest = { utcMs: decodeUtcMs, arrivedMs: this.#options.clock.monotonicMs() };
-    if (this.#isEndReached()) this.#wake();
+    if (this.#isEndReached()) this.#nap.wake();
   }
 
   get isIdle(): boolean {
@@ -107,7 +108,7 @@ export class WriteLoop {
   /** Ends all takes with what was received. */
   async drain(): Promise<void> {
     this.#closing.abort();
-    this.#wake();
+    this.#nap.wake();
     await this.#tasks.settle();
   }
 
@@ -140,7 +141,8 @@ export class WriteLoop {
         if (next.ends === 'take') return;
         writer = null;
       } else if (!next.more) {
-        await this.#untilDue(take, startMs + (next.awaitsAudio ? AUDIO_POLL_MS : FLUSH_MS));
+        const dueMs = startMs + (next.awaitsAudio ? AUDIO_POLL_MS : FLUSH_MS);
+        await this.#nap.until(Math.min(dueMs, this.#overMs(take)));
       }
     }
   }
@@ -242,22 +244,5 @@ export class WriteLoop {
 
   async #untilRetry(): Promise<void> {
     await this.#options.clock.sleep(RETRY_MS, this.#closing.signal).catch(() => {});
-  }
-
-  /** Until `dueMs`, until `take` is over, or until woken: whichever comes first. */
-  async #untilDue(take: Take, dueMs: number): Promise<void> {
-    const { clock } = this.#options;
-    const ms = Math.min(dueMs, this.#overMs(take)) - clock.monotonicMs();
-    if (!this.#woken && ms > 0) {
-      this.#sleep = new AbortController();
-      await clock.sleep(ms, this.#sleep.signal).catch(() => {});
-      this.#sleep = null;
-    }
-    this.#woken = false;
-  }
-
-  #wake(): void {
-    this.#woken = true;
-    this.#sleep?.abort();
   }
 }
