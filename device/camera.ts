@@ -33,6 +33,9 @@ export async function runCamera(options: CameraChainOptions, signal: AbortSignal
   const { settings, dataDir, run, detector, emit, meter, clock, log } = options;
   const { cameraId } = settings;
   const tasks = new TaskSet((name, error) => log.error({ err: error, task: name }, 'background work failed'));
+  // First, so that a clip that has just begun is not taken for one whose writer died.
+  tasks.run('recover clips', () => recoverClips({ cameraId, dataDir, emit, log }));
+  await tasks.settle();
   const recorder = createRecorder({
     cameraId,
     dataDir,
@@ -43,7 +46,6 @@ export async function runCamera(options: CameraChainOptions, signal: AbortSignal
     clock,
     log,
   });
-  tasks.run('recover clips', () => recoverClips({ cameraId, dataDir, emit, log }));
 
   const stills = new StillTaker(recorder, dataDir, cameraId, tasks, (eventId, path) =>
     analysis.setStill(eventId, path),
