@@ -27,7 +27,7 @@ export interface CameraDeskOptions {
 
 /**
  * A camera host moves packets, it does not keep objects: a small heap, collected on the one thread that is awake
- * anyway (helper threads cost a sixth of the whole host in wake-ups, see design/benchmarks.md).
+ * anyway (helper threads cost a sixth of the whole host in wake-ups, see design/capture-cost.md).
  */
 export const CAMERA_HOST_FLAGS = [
   '--max-semi-space-size=1',

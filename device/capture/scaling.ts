@@ -25,18 +25,6 @@ const GREY = 114;
 /** libswscale may write a few pixels beyond the width it was asked for, if the row has room. */
 const ROW_ALIGN = 64;
 
-const EIGHT_BIT_LUMA_PLANE: ReadonlySet<number> = new Set([
-  AV_PIX_FMT_GRAY8,
-  AV_PIX_FMT_NV12,
-  AV_PIX_FMT_NV21,
-  AV_PIX_FMT_YUV420P,
-  AV_PIX_FMT_YUV422P,
-  AV_PIX_FMT_YUV444P,
-  AV_PIX_FMT_YUVJ420P,
-  AV_PIX_FMT_YUVJ422P,
-  AV_PIX_FMT_YUVJ444P,
-]);
-
 /** Formats that say "full range" by their name, as libswscale wants it, for those that say it beside. */
 const FULL_RANGE: ReadonlyMap<number, AVPixelFormat> = new Map([
   [AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P],
@@ -56,7 +44,7 @@ export class Scaling implements Disposable {
     plane.alloc();
     check(plane.ref(picture), 'sharing a picture');
     // The same memory, taken for a grey picture: chroma is not even looked at.
-    if (EIGHT_BIT_LUMA_PLANE.has(picture.format)) plane.format = AV_PIX_FMT_GRAY8;
+    if (LAYOUTS.has(picture.format)) plane.format = AV_PIX_FMT_GRAY8;
     return this.#scaleFrame(plane, { width, height }, AV_PIX_FMT_GRAY8, SWS_AREA);
   }
 
@@ -184,7 +172,10 @@ function visible(rect: PixelRect, picture: Size): PixelRect | null {
   return width > 0 && height > 0 ? { x, y, width, height } : null;
 }
 
-/** How an 8-bit picture lies in memory, per plane: bytes per sample and subsampling as powers of two. */
+/**
+ * How an 8-bit picture lies in memory, per plane: bytes per sample and subsampling as powers of two. The first
+ * plane of each format below is luma.
+ */
 interface PlaneLayout {
   readonly bytes: number;
   readonly shiftX: number;
