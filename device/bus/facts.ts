@@ -4,19 +4,22 @@ import type {
   ClipPartialFact,
   ClipReadyFact,
   ClipState,
+  Coverage,
   EventFact,
   EventState,
   GapFact,
   MotionFact,
+  SegmentReadyFact,
 } from '../contract/facts.ts';
 import type { ErrorReport } from '../contract/errors.ts';
+import type { ChainLink } from '../contract/library.ts';
 import type { Payload } from '../contract/topics.ts';
 import type { Bus } from './broker.ts';
 
 /** Says on the bus what a camera's chain said. */
 export function publishFact(
   bus: Pick<Bus, 'publish'>,
-  fact: EventFact | MotionFact | ClipPartialFact | ClipReadyFact | GapFact,
+  fact: EventFact | MotionFact | ClipPartialFact | GapFact,
 ): void {
   switch (fact.type) {
     case 'event':
@@ -32,17 +35,6 @@ export function publishFact(
     case 'clip.partial':
       bus.publish('clip.partial', clipPayload(fact.clip));
       break;
-    case 'clip.ready':
-      bus.publish('clip.ready', {
-        ...clipPayload(fact.clip),
-        sha256: fact.sha256,
-        coverage: fact.coverage.map(({ startUtcMs, endUtcMs }) => ({
-          start_ts: startUtcMs,
-          end_ts: endUtcMs,
-        })),
-        recovered: fact.recovered,
-      });
-      break;
     case 'gap':
       bus.publish('storage.gap', {
         camera_id: fact.cameraId,
@@ -50,6 +42,38 @@ export function publishFact(
         end_ts: fact.endUtcMs,
         reason: fact.reason,
       });
+  }
+}
+
+/** Says on the bus that footage is on disk and in the index; `link` is its place in the chain. */
+export function publishFootage(
+  bus: Pick<Bus, 'publish'>,
+  fact: ClipReadyFact | SegmentReadyFact,
+  link: ChainLink | null,
+): void {
+  const { recovered } = fact;
+  if (fact.type === 'clip.ready') {
+    bus.publish('clip.ready', {
+      ...clipPayload(fact.clip),
+      sha256: fact.sha256,
+      coverage: coveragePayload(fact.coverage),
+      recovered,
+      chain: link,
+    });
+  } else if (link) {
+    const { segmentId, cameraId, path, startUtcMs, durationMs, sizeBytes } = fact.segment;
+    bus.publish('segment.ready', {
+      segment_id: segmentId,
+      camera_id: cameraId,
+      url: path,
+      start_ts: startUtcMs,
+      duration_ms: durationMs,
+      size_bytes: sizeBytes,
+      sha256: fact.sha256,
+      coverage: coveragePayload(fact.coverage),
+      recovered,
+      chain: link,
+    });
   }
 }
 
@@ -108,3 +132,6 @@ const clipPayload = (clip: ClipState): Payload<'clip.partial'> => ({
   duration_ms: clip.durationMs,
   size_bytes: clip.sizeBytes,
 });
+
+const coveragePayload = (coverage: readonly Coverage[]) =>
+  coverage.map(({ startUtcMs, endUtcMs }) => ({ start_ts: startUtcMs, end_ts: endUtcMs }));

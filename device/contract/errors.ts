@@ -155,6 +155,52 @@ export const ERRORS = {
     means: 'The disk is slower than the camera; the oldest unwritten footage was given up.',
     advice: 'Use a faster card or disk, or lower the camera’s bitrate.',
   },
+  DISK_FULL: {
+    fault: 'operator',
+    means: 'The disk at the data directory is full.',
+    advice: 'Free space, lower the limits under `storage.retention`, or use a larger disk.',
+  },
+  DISK_READ_ONLY: {
+    fault: 'operator',
+    means: 'The disk at the data directory is read-only.',
+    advice: 'Check the mount options; a disk that turned read-only by itself is failing: replace it.',
+  },
+  STORAGE_LOW: {
+    fault: 'operator',
+    means: 'The space that must stay free cannot be kept: what is left to delete is protected or not ours.',
+    advice: 'Remove protection from old footage, move other files away, or use a larger disk.',
+  },
+  MEDIA_MISSING: {
+    fault: 'operator',
+    means: 'The disk with the footage is not mounted: its directory does not carry our identity file.',
+    advice: 'Mount it, or run `spyoncino media accept` to go on with what is mounted now.',
+  },
+  MEDIA_FOREIGN: {
+    fault: 'operator',
+    means: 'Another disk is mounted than the one this device records to.',
+    advice: 'Mount the right one, or run `spyoncino media accept` to go on with this one.',
+  },
+  INDEX_UNUSABLE: {
+    fault: 'operator',
+    means: 'The index of the footage cannot be opened.',
+    advice:
+      'It was set aside and is made anew from the footage itself; if this repeats, check the disk at the data directory.',
+  },
+  INDEX_NEWER: {
+    fault: 'operator',
+    means: 'The index of the footage was written by a newer version.',
+    advice: 'Start the newer version again, or restore the copy made before the upgrade.',
+  },
+  FOOTAGE_NOT_FOUND: {
+    fault: 'operator',
+    means: 'There is no footage of this camera in this time.',
+    advice: 'Check camera and times; the timeline shows what there is, and why there are gaps.',
+  },
+  FOOTAGE_ALTERED: {
+    fault: 'operator',
+    means: 'The footage is not what was recorded: its bytes do not match the chain.',
+    advice: 'Keep the file as it is; `spyoncino verify` names the first difference.',
+  },
   PORT_IN_USE: {
     fault: 'operator',
     means: 'Another program listens on a port that we need.',

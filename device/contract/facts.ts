@@ -67,6 +67,9 @@ export interface MotionFact {
   readonly score: number;
 }
 
+/** `segment`: a piece of continuous footage. `clip`: a file of its own for events. */
+export type FootageKind = 'clip' | 'segment';
+
 /** Footage that exists: a stretch without gaps. */
 export interface Coverage {
   readonly startUtcMs: number;
@@ -78,6 +81,35 @@ export interface ClipState {
   readonly cameraId: string;
   /** Events whose footage this clip holds; a clip is shared by events that overlap. */
   readonly eventIds: readonly string[];
+  /** Relative to the data directory; null while the clip is a range over segments and nobody needed a file. */
+  readonly path: string | null;
+  readonly startUtcMs: number;
+  readonly durationMs: number;
+  /** 0 without a file. */
+  readonly sizeBytes: number;
+}
+
+/** The footage exists, is durable so far, and grows; with a file of its own it plays. */
+export interface ClipPartialFact {
+  readonly type: 'clip.partial';
+  readonly clip: ClipState;
+}
+
+/** All footage of the clip is durable; its file, where it has one, is complete. */
+export interface ClipReadyFact {
+  readonly type: 'clip.ready';
+  readonly clip: ClipState;
+  /** Of the file; null without one. */
+  readonly sha256: string | null;
+  readonly coverage: readonly Coverage[];
+  /** True when the writer died and the file was completed from its whole fragments afterwards. */
+  readonly recovered: boolean;
+}
+
+/** A file of continuous (or motion) recording. */
+export interface SegmentState {
+  readonly segmentId: string;
+  readonly cameraId: string;
   /** Relative to the data directory. */
   readonly path: string;
   readonly startUtcMs: number;
@@ -85,20 +117,24 @@ export interface ClipState {
   readonly sizeBytes: number;
 }
 
-/** The file exists, is durable so far, plays, and grows. */
-export interface ClipPartialFact {
-  readonly type: 'clip.partial';
-  readonly clip: ClipState;
-}
-
-/** The file is complete and durable. */
-export interface ClipReadyFact {
-  readonly type: 'clip.ready';
-  readonly clip: ClipState;
+/** The segment is complete and durable. */
+export interface SegmentReadyFact {
+  readonly type: 'segment.ready';
+  readonly segment: SegmentState;
   readonly sha256: string;
   readonly coverage: readonly Coverage[];
-  /** True when the writer died and the file was completed from its whole fragments afterwards. */
   readonly recovered: boolean;
+}
+
+/** A JPEG of an event's best moment is durable; a better one of the same event takes its place. */
+export interface StillFact {
+  readonly type: 'still';
+  readonly cameraId: string;
+  readonly eventId: string;
+  /** Relative to the data directory. */
+  readonly path: string;
+  readonly utcMs: number;
+  readonly sizeBytes: number;
 }
 
 /** Footage was lost between camera and disk. */
@@ -134,4 +170,12 @@ export interface CameraFact {
   readonly stream: StreamSummary | null;
 }
 
-export type Fact = EventFact | MotionFact | ClipPartialFact | ClipReadyFact | GapFact | CameraFact;
+export type Fact =
+  | EventFact
+  | MotionFact
+  | ClipPartialFact
+  | ClipReadyFact
+  | SegmentReadyFact
+  | StillFact
+  | GapFact
+  | CameraFact;

@@ -25,6 +25,8 @@ export interface CameraHostStart {
   readonly type: 'start';
   readonly settings: CameraSettings;
   readonly dataDir: string;
+  /** Identity that the media directory must show before a file is created in it. */
+  readonly mediaId: string;
   readonly logLevel: string;
   /** Unlike that of any other process of this camera; part of ids, so none is used twice. */
   readonly run: string;

@@ -70,14 +70,44 @@ export interface CameraDetectionSettings {
   readonly defaultFilter: ObjectFilter;
 }
 
+/**
+ * `events`: clips only, nothing is written while nothing happens. `continuous`: segments, always.
+ * `motion`: segments while something moves or an event goes on, with pre- and post-roll.
+ */
+export type RecordingMode = 'events' | 'continuous' | 'motion';
+
+/** What retention may delete, by how it came to be kept; `protected` footage is in neither class. */
+export type FootageClass = 'continuous' | 'event';
+
+/** null: no limit of this kind. */
+export interface RetentionLimits {
+  readonly maxAgeMs: number | null;
+  readonly maxBytes: number | null;
+}
+
 export interface RecordingSettings {
   readonly enabled: boolean;
+  readonly mode: RecordingMode;
+  /** A segment ends at the first key frame after this long. */
+  readonly segmentMs: number;
   readonly preRollMs: number;
   readonly postRollMs: number;
   /** A clip that would grow longer goes on in a new file without a gap. */
   readonly maxClipMs: number;
   /** Memory for packets of the recent past and for packets that wait for the disk. */
   readonly bufferBytes: number;
+  /** For this camera, beside the limits that hold for all cameras together. */
+  readonly retention: Readonly<Record<FootageClass, RetentionLimits>>;
+}
+
+export interface StorageSettings {
+  /** Identity of the only disk that may be used; null: the one the index knows, or any when it knows none. */
+  readonly mediaId: string | null;
+  /** Kept free on the disk, whoever else writes to it. */
+  readonly headroomBytes: number;
+  readonly cleanupIntervalMs: number;
+  /** For all cameras together. */
+  readonly retention: Readonly<Record<FootageClass, RetentionLimits>>;
 }
 
 export interface CameraSettings {
@@ -88,6 +118,8 @@ export interface CameraSettings {
   readonly motion: MotionSettings;
   readonly detection: CameraDetectionSettings;
   readonly zones: readonly ZoneSettings[];
+  /** Blackened in every picture before anything else sees it: recorded, analysed, or taken as a still. */
+  readonly privacyMasks: readonly Polygon[];
   readonly recording: RecordingSettings;
 }
 
@@ -104,6 +136,7 @@ export interface Settings {
   readonly logLevel: string;
   readonly cameras: readonly CameraSettings[];
   readonly detection: DetectionSettings;
+  readonly storage: StorageSettings;
   readonly bus: { readonly host: string; readonly port: number };
   readonly metrics: { readonly host: string; readonly port: number };
 }

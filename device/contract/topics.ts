@@ -41,10 +41,26 @@ const clip = z.object({
   clip_id: z.string(),
   camera_id: z.string(),
   event_ids: z.array(z.string()),
-  url: z.string().meta({ description: 'file of the clip, relative to the data directory' }),
+  url: z.string().nullable().meta({
+    description:
+      'file of the clip, relative to the data directory; null while it is a range of continuous footage that nobody needed as a file',
+  }),
   start_ts: utcMs,
   duration_ms: z.number(),
   size_bytes: z.number().int(),
+});
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const coverage = z.array(z.object({ start_ts: utcMs, end_ts: utcMs }));
+const recovered = z.boolean().meta({ description: 'completed after its writer died' });
+const chain = z.object({ position: z.number().int(), hash: sha256 }).meta({
+  description:
+    "place in the camera's hash chain, and the chain's hash up to it: keep it elsewhere, and nobody can alter what came before unnoticed",
+});
+const storageClass = z.object({
+  files: z.number().int(),
+  size_bytes: z.number().int(),
+  oldest_ts: utcMs.nullable(),
 });
 
 /** What the bus itself adds to every payload. */
@@ -89,16 +105,68 @@ export const TOPICS = {
   'clip.ready': {
     about: 'The clip is complete and durable on disk.',
     retain: false,
-    payload: clip.extend({
-      sha256: z.string().regex(/^[0-9a-f]{64}$/),
-      coverage: z.array(z.object({ start_ts: utcMs, end_ts: utcMs })),
-      recovered: z.boolean().meta({ description: 'completed after its writer died' }),
+    payload: clip.extend({ sha256: sha256.nullable(), coverage, recovered, chain: chain.nullable() }),
+  },
+  'segment.ready': {
+    about: 'A piece of continuous footage is complete and durable on disk.',
+    retain: false,
+    payload: z.object({
+      segment_id: z.string(),
+      camera_id: z.string(),
+      url: z.string().meta({ description: 'relative to the data directory' }),
+      start_ts: utcMs,
+      duration_ms: z.number(),
+      size_bytes: z.number().int(),
+      sha256,
+      coverage,
+      recovered,
+      chain,
     }),
   },
   'storage.gap': {
     about: 'Footage was lost between camera and disk.',
     retain: false,
     payload: z.object({ camera_id: z.string(), start_ts: utcMs, end_ts: utcMs, reason: errorReport }),
+  },
+  'storage.stats': {
+    about: 'How full the disk is, with what, and for how long it will last.',
+    retain: true,
+    payload: z.object({
+      root: z.string().meta({ description: 'directory of the footage' }),
+      total_gb: z.number(),
+      used_gb: z.number(),
+      free_gb: z.number(),
+      usage_percent: z.number(),
+      files_deleted: z.number().int().meta({ description: 'since the last of these messages' }),
+      aggressive: z
+        .boolean()
+        .meta({ description: 'footage goes before its age says so, to keep space free' }),
+      warning: z.boolean().meta({ description: 'less is free than should be' }),
+      artifacts: z
+        .record(z.string(), z.number().int())
+        .meta({ description: 'number of files by pattern of their names' }),
+      continuous: storageClass,
+      event: storageClass,
+      protected: storageClass,
+      write_gb_per_day: z
+        .number()
+        .nullable()
+        .meta({ description: 'of the last 24 h; null before there is enough' }),
+      forecast_days: z
+        .number()
+        .nullable()
+        .meta({
+          description: "how much footage the disk holds at today's rate, in days; null while unknown",
+        }),
+    }),
+  },
+  'storage.alarm': {
+    about: 'Something ails the storage, or no longer does.',
+    retain: true,
+    payload: z.object({
+      active: z.boolean(),
+      alarms: z.array(errorReport.extend({ since_ts: utcMs, camera_id: z.string().nullable() })),
+    }),
   },
   'status.camera.*': {
     about: 'State of one camera, with the exact reason of an outage.',

@@ -8,8 +8,8 @@ import { partPath, readyPath } from './clip-path.ts';
 import type { Fragment } from './cut.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { beginFile, durationMs, encodeFragments, type FileState } from './encode.ts';
-import { noteBox } from './note.ts';
-import { randomAccessBox } from './random-access.ts';
+import { noteBox } from '../kernel/fmp4/note.ts';
+import { randomAccessBox } from '../kernel/fmp4/random-access.ts';
 
 export interface ClipWriterOptions {
   readonly clipId: string;
@@ -71,7 +71,7 @@ export class ClipWriter {
     const isJoined = !sameIds(eventIds, this.#eventIds);
     if (isJoined) {
       const { clipId, cameraId } = this.#options;
-      chunks.push(noteBox({ clipId, cameraId, startUtcMs: state.startUtcMs, eventIds }));
+      chunks.push(noteBox({ kind: 'clip', id: clipId, cameraId, startUtcMs: state.startUtcMs, eventIds }));
     }
     const encoded = encodeFragments(state, fragments, this.#sizeBytes + byteLength(chunks));
     await this.#commit([...chunks, ...encoded.chunks]);

@@ -1,9 +1,9 @@
 import type { MediaPacket, StreamInfo } from '../contract/media.ts';
-import { CoverageTracker } from './coverage.ts';
+import { CoverageTracker } from '../kernel/fmp4/coverage.ts';
 import type { Fragment } from './cut.ts';
-import { fragment, type Run, type Sample } from './fragment.ts';
-import { initSegment } from './init-segment.ts';
-import type { AccessPoint } from './random-access.ts';
+import { fragment, type Run, type Sample } from '../kernel/fmp4/fragment.ts';
+import { initSegment } from '../kernel/fmp4/init-segment.ts';
+import type { AccessPoint } from '../kernel/fmp4/random-access.ts';
 import { decodeUtcMs } from './ring.ts';
 
 /**

@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
-import { open, readdir, type FileHandle } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import type { ClipReadyFact, Coverage } from '../contract/facts.ts';
+import type { ClipReadyFact } from '../contract/facts.ts';
 import { renameDurable } from '../kernel/durable-file.ts';
 import type { Log } from '../kernel/log.ts';
 import { cameraFolder, PART_SUFFIX } from './clip-path.ts';
-import { CoverageTracker } from './coverage.ts';
-import type { ClipNote } from './note.ts';
-import { isSealed, scanFile, type ReadBytes, type ScannedFile } from './scan.ts';
+import { coverageOf, durationMsOf, readerOf } from '../kernel/fmp4/describe.ts';
+import type { FootageNote } from '../kernel/fmp4/note.ts';
+import { isSealed, scanFile, type ScannedFile } from '../kernel/fmp4/scan.ts';
 
 export interface RecoverOptions {
   readonly cameraId: string;
@@ -59,12 +59,12 @@ async function recoverClip(
   return {
     type: 'clip.ready',
     clip: {
-      clipId: note.clipId,
+      clipId: note.id,
       cameraId,
       eventIds: note.eventIds,
       path: relative(dataDir, readyPath),
       startUtcMs: Math.round(note.startUtcMs),
-      durationMs: durationMs(file),
+      durationMs: durationMsOf(file),
       sizeBytes,
     },
     sha256,
@@ -76,7 +76,7 @@ async function recoverClip(
 interface WholeClip {
   /** Only its whole fragments. */
   readonly file: ScannedFile;
-  readonly note: ClipNote;
+  readonly note: FootageNote;
   readonly sizeBytes: number;
 }
 
@@ -84,7 +84,7 @@ interface WholeClip {
 async function cutToWhole(path: string): Promise<WholeClip | null> {
   await using handle = await open(path, 'r+');
   const { size: fileBytes } = await handle.stat();
-  const read = reader(handle);
+  const read = readerOf(handle);
   const scanned = await scanFile(read, fileBytes);
   if (!scanned) return null;
   const fragments = [...scanned.fragments];
@@ -99,43 +99,8 @@ async function cutToWhole(path: string): Promise<WholeClip | null> {
   return { file: { ...scanned, fragments }, note, sizeBytes };
 }
 
-const reader =
-  (handle: FileHandle): ReadBytes =>
-  async (positionBytes, sizeBytes) => {
-    const buffer = Buffer.allocUnsafe(sizeBytes);
-    for (let filled = 0; filled < sizeBytes;) {
-      const { bytesRead } = await handle.read(buffer, filled, sizeBytes - filled, positionBytes + filled);
-      if (bytesRead === 0) throw new Error('the file ended while it was read');
-      filled += bytesRead;
-    }
-    return buffer;
-  };
-
 async function hashFile(path: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path), hash);
   return hash.digest('hex');
-}
-
-function durationMs({ fragments, video }: ScannedFile): number {
-  const shown = fragments.flatMap(({ pictures }) => pictures.map(({ shownTicks }) => shownTicks));
-  const endTicks =
-    shown.reduce((latest, ticks) => Math.max(latest, ticks), video.leadTicks) + video.frameTicks;
-  return Math.round(((endTicks - video.leadTicks) / video.timescale) * 1000);
-}
-
-/** Holes in the file are as long as the gaps were, so its own time tells the wall clock. */
-function coverageOf({ fragments, video }: ScannedFile, startUtcMs: number): readonly Coverage[] {
-  const { frameTicks, leadTicks, timescale } = video;
-  const utcMs = (ticks: number): number => startUtcMs + ((ticks - leadTicks) / timescale) * 1000;
-  const tracker = new CoverageTracker();
-  for (const { decodeTicks, shownTicks } of fragments.flatMap(({ pictures }) => pictures)) {
-    tracker.add({
-      generation: 0,
-      decodeUtcMs: utcMs(decodeTicks),
-      startUtcMs: utcMs(shownTicks),
-      durationMs: (frameTicks / timescale) * 1000,
-    });
-  }
-  return tracker.ranges;
 }

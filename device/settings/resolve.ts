@@ -3,7 +3,9 @@ import { resolve } from 'node:path';
 import {
   boxPolygon,
   type CameraSettings,
+  type FootageClass,
   type ObjectFilter,
+  type RetentionLimits,
   type Settings,
   type SourceSettings,
 } from '../contract/settings.ts';
@@ -25,9 +27,26 @@ export function resolveSettings(config: Config, secrets: Secrets, around: Surrou
     logLevel: pinoLevel(system.logging.log_level),
     cameras: config.cameras.map((camera) => resolveCamera(camera, secrets, around.configDir)),
     detection,
+    storage: {
+      mediaId: storage.media_id ?? null,
+      headroomBytes: storage.low_space_threshold_gb * GB,
+      cleanupIntervalMs: storage.cleanup_interval_seconds * 1000,
+      retention: resolveRetention(storage.retention),
+    },
     bus,
     metrics,
   });
+}
+
+const GB = 1e9;
+const DAY_MS = 86_400_000;
+
+function resolveRetention(config: Config['storage']['retention']): Record<FootageClass, RetentionLimits> {
+  const resolve = ({ max_days, max_gb }: (typeof config)[FootageClass]): RetentionLimits => ({
+    maxAgeMs: typeof max_days === 'number' ? max_days * DAY_MS : null,
+    maxBytes: typeof max_gb === 'number' ? max_gb * GB : null,
+  });
+  return { continuous: resolve(config.continuous), event: resolve(config.event) };
 }
 
 function resolveCamera(config: CameraConfig, secrets: Secrets, configDir: string): CameraSettings {
@@ -62,12 +81,16 @@ function resolveCamera(config: CameraConfig, secrets: Secrets, configDir: string
       labels,
       action,
     })),
+    privacyMasks: config.privacy_masks,
     recording: {
       enabled: recording.enabled,
+      mode: recording.mode,
+      segmentMs: recording.segment_seconds * 1000,
       preRollMs: recording.pre_seconds * 1000,
       postRollMs: recording.post_seconds * 1000,
       maxClipMs: recording.max_clip_seconds * 1000,
       bufferBytes: recording.buffer_mb * 1_000_000,
+      retention: resolveRetention(recording.retention),
     },
   };
 }

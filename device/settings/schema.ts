@@ -57,8 +57,31 @@ const zone = z
     when: isObject,
   });
 
+const limits = z.strictObject({
+  max_days: z.number().positive().nullish().meta(help('Older footage goes; null: whatever its age')),
+  max_gb: z.number().positive().nullish().meta(help('Beyond this the oldest goes; null: whatever fits')),
+});
+
+/** By class of footage. */
+const retention = (continuousDays: number | null, eventDays: number | null) =>
+  z
+    .strictObject({
+      continuous: limits.prefault({ max_days: continuousDays }).meta(help('Footage without an event')),
+      event: limits.prefault({ max_days: eventDays }).meta(help('Footage of events')),
+    })
+    .prefault({});
+
 const recording = z.strictObject({
-  enabled: z.boolean().default(true).meta(help('Keep a clip of each event')),
+  enabled: z.boolean().default(true).meta(help('Keep footage')),
+  mode: z
+    .enum(['events', 'continuous', 'motion'])
+    .default('events')
+    .meta(
+      help(
+        'events: clips of events only, nothing is written while nothing happens. continuous: everything. motion: while something moves or an event goes on',
+      ),
+    ),
+  segment_seconds: whole(10, 600).default(60).meta(help('Length of the files of continuous and motion')),
   pre_seconds: z.number().min(0).max(60).default(5).meta(help('Kept from before the event')),
   post_seconds: z.number().min(0).max(120).default(10).meta(help('Kept from after the event')),
   max_clip_seconds: z
@@ -70,6 +93,7 @@ const recording = z.strictObject({
   buffer_mb: whole(2, 1024)
     .default(32)
     .meta(help('Memory for the recent past and for what waits for the disk')),
+  retention: retention(null, null).meta(help('For this camera, beside `storage.retention` for all together')),
 });
 
 const SOURCE_KEYS = ['rtsp_url', 'usb_port', 'video_file', 'test_pattern'] as const;
@@ -101,6 +125,11 @@ const camera = z
     motion: motion.prefault({}),
     detection: cameraDetection.prefault({}),
     zones: z.array(zone).max(64).default([]),
+    privacy_masks: z
+      .array(polygon)
+      .max(32)
+      .default([])
+      .meta(help('Areas blackened in all that is recorded or analysed; costs decoding and encoding')),
     recording: recording.prefault({}),
   })
   .refine((config) => sourcesOf(config).length === 1, {
@@ -170,7 +199,16 @@ export const config = z.strictObject({
     })
     .prefault({}),
   storage: z
-    .strictObject({ path: words.optional().meta(help('Data directory, relative to this file')) })
+    .strictObject({
+      path: words.optional().meta(help('Data directory, relative to this file')),
+      media_id: z
+        .uuid()
+        .nullish()
+        .meta(help('The only disk that may be used for footage, see `spyoncino media`; null: the known one')),
+      low_space_threshold_gb: z.number().min(0).default(1).meta(help('Kept free on the disk')),
+      cleanup_interval_seconds: whole(1, 86_400).default(30).meta(help('How often space is looked at')),
+      retention: retention(7, 30).meta(help('For all cameras together; protected footage never goes')),
+    })
     .prefault({}),
 });
 

@@ -68,7 +68,7 @@ test('events that overlap share a clip, which lasts until the last of them is ov
   expect(idsOf(ready)).toEqual(['a', 'b']);
   expect(ready.coverage).toEqual([{ startUtcMs: at(3), endUtcMs: at(13) }]);
   const { notes } = (await rig.read(ready)).mp4;
-  const note = { clip_id: ready.clip.clipId, camera_id: 'porch', start_ts: at(3) };
+  const note = { kind: 'clip', id: ready.clip.clipId, camera_id: 'porch', start_ts: at(3) };
   expect(notes).toEqual([
     { ...note, event_ids: ['a'] },
     { ...note, event_ids: ['a', 'b'] },

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { CoverageTracker } from '../../../device/record/coverage.ts';
+import { CoverageTracker } from '../../../device/kernel/fmp4/coverage.ts';
 
 interface Step {
   readonly intervalMs: number;

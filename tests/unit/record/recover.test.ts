@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { ClipReadyFact } from '../../../device/contract/facts.ts';
 import { recoverClips } from '../../../device/record/index.ts';
-import { scanFile } from '../../../device/record/scan.ts';
+import { scanFile } from '../../../device/kernel/fmp4/scan.ts';
 import { MemoryDisk } from './memory-disk.ts';
 import { readMp4 } from './mp4.ts';
 import { quiet, startRig } from './rig.ts';

@@ -1,4 +1,4 @@
-import type { AudioTrack, VideoTrack } from '../contract/media.ts';
+import type { AudioTrack, VideoTrack } from '../../contract/media.ts';
 import { BoxWriter } from './boxes.ts';
 import { writeAudioEntry, writeVideoEntry } from './sample-entry.ts';
 

@@ -1,3 +1,4 @@
+import type { FootageKind } from '../../contract/facts.ts';
 import { BoxWriter } from './boxes.ts';
 
 /** `uuid` boxes of this type hold our note (version 4 UUID, drawn once for this format). */
@@ -5,19 +6,22 @@ export const NOTE_UUID = Uint8Array.from([
   0x3c, 0x51, 0x0c, 0x60, 0xdd, 0xe9, 0x49, 0xfc, 0x85, 0xa3, 0x11, 0xd7, 0x11, 0x7a, 0x54, 0x4f,
 ]);
 
-/** What a clip file says about itself, so that it can be completed without its writer. */
-export interface ClipNote {
-  readonly clipId: string;
+/** What a footage file says about itself, so that it can be completed, and known again, without its writer. */
+export interface FootageNote {
+  readonly kind: FootageKind;
+  /** Of the clip or segment. */
+  readonly id: string;
   readonly cameraId: string;
   readonly startUtcMs: number;
   readonly eventIds: readonly string[];
 }
 
 /** A whole box; players skip it. The last note of a file counts. */
-export function noteBox(note: ClipNote): Uint8Array {
+export function noteBox(note: FootageNote): Uint8Array {
   const body = new TextEncoder().encode(
     JSON.stringify({
-      clip_id: note.clipId,
+      kind: note.kind,
+      id: note.id,
       camera_id: note.cameraId,
       start_ts: note.startUtcMs,
       event_ids: note.eventIds,
@@ -29,7 +33,7 @@ export function noteBox(note: ClipNote): Uint8Array {
 }
 
 /** The note in the body of a `uuid` box; null when it is not ours or not whole. */
-export function readNote(body: Uint8Array): ClipNote | null {
+export function readNote(body: Uint8Array): FootageNote | null {
   if (!NOTE_UUID.every((byte, i) => body[i] === byte)) return null;
   let value: unknown;
   try {
@@ -38,9 +42,9 @@ export function readNote(body: Uint8Array): ClipNote | null {
     return null;
   }
   if (typeof value !== 'object' || value === null) return null;
-  const { clip_id, camera_id, start_ts, event_ids } = value as Record<string, unknown>;
-  if (typeof clip_id !== 'string' || typeof camera_id !== 'string' || typeof start_ts !== 'number')
-    return null;
+  const { kind, id, camera_id, start_ts, event_ids } = value as Record<string, unknown>;
+  if (kind !== 'clip' && kind !== 'segment') return null;
+  if (typeof id !== 'string' || typeof camera_id !== 'string' || typeof start_ts !== 'number') return null;
   if (!Array.isArray(event_ids) || !event_ids.every((id) => typeof id === 'string')) return null;
-  return { clipId: clip_id, cameraId: camera_id, startUtcMs: start_ts, eventIds: event_ids };
+  return { kind, id, cameraId: camera_id, startUtcMs: start_ts, eventIds: event_ids };
 }

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { SEAL } from './fragment.ts';
 import { VIDEO_TRACK_ID } from './init-segment.ts';
-import { readNote, type ClipNote } from './note.ts';
+import { readNote, type FootageNote } from './note.ts';
 
 /** Reads `sizeBytes` from `positionBytes` on; rejects where the file ends before. */
 export type ReadBytes = (positionBytes: number, sizeBytes: number) => Promise<Buffer>;
@@ -22,7 +22,7 @@ export interface ScannedFragment {
 export interface ScannedFile {
   readonly video: { readonly timescale: number; readonly leadTicks: number; readonly frameTicks: number };
   readonly fragments: readonly ScannedFragment[];
-  readonly notes: readonly { readonly note: ClipNote; readonly endBytes: number }[];
+  readonly notes: readonly { readonly note: FootageNote; readonly endBytes: number }[];
   /** Up to here every box, and every fragment, is whole. */
   readonly wholeBytes: number;
 }
@@ -30,14 +30,14 @@ export interface ScannedFile {
 const HEADER_BYTES = 8;
 
 /**
- * Walks the boxes of a clip file that may end anywhere. Knows the files that this room writes, no others;
+ * Walks the boxes of a footage file that may end anywhere. Knows the files that this room writes, no others;
  * stops at the first box that is not whole or not expected. Null when it holds no fragment.
  */
 export async function scanFile(read: ReadBytes, fileBytes: number): Promise<ScannedFile | null> {
   let video: ScannedFile['video'] | null = null;
   let moof: { readonly startBytes: number; readonly body: Buffer } | null = null;
   const fragments: ScannedFragment[] = [];
-  const notes: { note: ClipNote; endBytes: number }[] = [];
+  const notes: { note: FootageNote; endBytes: number }[] = [];
   let wholeBytes = 0;
   let previous = '';
   for (let at = 0; at + HEADER_BYTES <= fileBytes;) {

@@ -1,4 +1,4 @@
-import type { AudioTrack, VideoTrack } from '../contract/media.ts';
+import type { AudioTrack, VideoTrack } from '../../contract/media.ts';
 import type { BoxWriter } from './boxes.ts';
 
 /** VisualSampleEntry (ISO/IEC 14496-12 §12.1.3) with the decoder configuration of ISO/IEC 14496-15. */

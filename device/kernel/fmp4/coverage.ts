@@ -1,4 +1,4 @@
-import type { Coverage } from '../contract/facts.ts';
+import type { Coverage } from '../../contract/facts.ts';
 
 /** One picture, as coverage sees it. Times in ms; `startUtcMs` is when it is shown. */
 export interface CoveredSample {

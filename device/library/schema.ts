@@ -1,0 +1,170 @@
+/**
+ * The index of the footage, as SQL. Version N of the schema is what the first N migrations make; a migration is
+ * never edited after a release. Times are UTC ms, sizes bytes, hashes raw SHA-256.
+ *
+ * The tables that grow with time are narrow, and what a timeline asks for is answered from their indexes alone.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  -- Disks that footage was ever kept on; rows of another disk than the mounted one are "elsewhere", not lost.
+  CREATE TABLE media (
+    no            INTEGER PRIMARY KEY,
+    media_id      TEXT NOT NULL UNIQUE,
+    accepted_ms   INTEGER NOT NULL
+  ) STRICT;
+
+  CREATE TABLE camera (
+    no            INTEGER PRIMARY KEY,
+    camera_id     TEXT NOT NULL UNIQUE
+  ) STRICT;
+
+  -- One row per start of the agent. What lies between the end of one and the start of the next is a gap.
+  CREATE TABLE run (
+    no            INTEGER PRIMARY KEY,
+    started_ms    INTEGER NOT NULL,
+    -- Last sign of life; exact when ended is 1.
+    alive_ms      INTEGER NOT NULL,
+    ended         INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+
+  -- Closed footage files. Committed only when file and name are durable on the disk.
+  CREATE TABLE file (
+    no            INTEGER PRIMARY KEY,
+    file_id       TEXT NOT NULL UNIQUE,
+    kind          TEXT NOT NULL CHECK (kind IN ('clip', 'segment')),
+    camera        INTEGER NOT NULL REFERENCES camera,
+    media         INTEGER NOT NULL REFERENCES media,
+    -- Relative to the data directory.
+    path          TEXT NOT NULL,
+    start_ms      INTEGER NOT NULL,
+    end_ms        INTEGER NOT NULL,
+    size_bytes    INTEGER NOT NULL,
+    -- What retention goes by; a segment that an event's clip ranges over is 'event'.
+    class         TEXT NOT NULL CHECK (class IN ('continuous', 'event', 'protected')),
+    uploaded_ms   INTEGER,
+    -- Known to be gone though nobody here deleted it.
+    missing_ms    INTEGER
+  ) STRICT;
+  CREATE INDEX file_time ON file (camera, start_ms, end_ms, missing_ms);
+  CREATE INDEX file_retention ON file (class, camera, start_ms) WHERE missing_ms IS NULL;
+  CREATE INDEX file_uploaded ON file (class, camera, start_ms) WHERE uploaded_ms IS NOT NULL AND missing_ms IS NULL;
+
+  -- Only of files with holes: footage from start to end otherwise.
+  CREATE TABLE coverage (
+    file          INTEGER NOT NULL REFERENCES file ON DELETE CASCADE,
+    start_ms      INTEGER NOT NULL,
+    end_ms        INTEGER NOT NULL,
+    PRIMARY KEY (file, start_ms)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Sums per class and camera, kept by the triggers below.
+  CREATE TABLE total (
+    class         TEXT NOT NULL,
+    camera        INTEGER NOT NULL REFERENCES camera,
+    files         INTEGER NOT NULL,
+    size_bytes    INTEGER NOT NULL,
+    PRIMARY KEY (class, camera)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER file_added AFTER INSERT ON file WHEN new.missing_ms IS NULL BEGIN
+    INSERT INTO total VALUES (new.class, new.camera, 1, new.size_bytes)
+      ON CONFLICT DO UPDATE SET files = files + 1, size_bytes = size_bytes + excluded.size_bytes;
+  END;
+  CREATE TRIGGER file_removed AFTER DELETE ON file WHEN old.missing_ms IS NULL BEGIN
+    UPDATE total SET files = files - 1, size_bytes = size_bytes - old.size_bytes
+      WHERE class = old.class AND camera = old.camera;
+  END;
+  CREATE TRIGGER file_changed AFTER UPDATE OF class, size_bytes, missing_ms ON file BEGIN
+    UPDATE total SET files = files - 1, size_bytes = size_bytes - old.size_bytes
+      WHERE old.missing_ms IS NULL AND class = old.class AND camera = old.camera;
+    INSERT INTO total SELECT new.class, new.camera, 1, new.size_bytes WHERE new.missing_ms IS NULL
+      ON CONFLICT DO UPDATE SET files = files + 1, size_bytes = size_bytes + excluded.size_bytes;
+  END;
+
+  -- One visit of one object. The whole state is kept as JSON (contract/facts.ts, EventState); what lists and
+  -- filters need stands beside it.
+  CREATE TABLE event (
+    no            INTEGER PRIMARY KEY,
+    event_id      TEXT NOT NULL UNIQUE,
+    camera        INTEGER NOT NULL REFERENCES camera,
+    label         TEXT NOT NULL,
+    score         REAL NOT NULL,
+    start_ms      INTEGER NOT NULL,
+    end_ms        INTEGER,
+    is_protected  INTEGER NOT NULL DEFAULT 0,
+    clip          INTEGER REFERENCES clip ON DELETE SET NULL,
+    state         TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX event_time ON event (camera, start_ms);
+  CREATE INDEX event_open ON event (no) WHERE end_ms IS NULL;
+  CREATE INDEX event_clip ON event (clip);
+
+  -- The recording of one or more events: a file of its own, or (file IS NULL) a range over segments.
+  CREATE TABLE clip (
+    no            INTEGER PRIMARY KEY,
+    clip_id       TEXT NOT NULL UNIQUE,
+    camera        INTEGER NOT NULL REFERENCES camera,
+    start_ms      INTEGER NOT NULL,
+    end_ms        INTEGER NOT NULL,
+    file          INTEGER REFERENCES file ON DELETE SET NULL
+  ) STRICT;
+  CREATE INDEX clip_time ON clip (camera, start_ms, end_ms);
+  CREATE INDEX clip_file ON clip (file);
+
+  CREATE TABLE still (
+    event         INTEGER PRIMARY KEY REFERENCES event ON DELETE CASCADE,
+    media         INTEGER NOT NULL REFERENCES media,
+    path          TEXT NOT NULL,
+    utc_ms        INTEGER NOT NULL,
+    size_bytes    INTEGER NOT NULL
+  ) STRICT;
+
+  -- Time without footage that should have been recorded, and why.
+  CREATE TABLE gap (
+    no            INTEGER PRIMARY KEY,
+    camera        INTEGER NOT NULL REFERENCES camera,
+    start_ms      INTEGER NOT NULL,
+    -- null while it goes on
+    end_ms        INTEGER,
+    code          TEXT NOT NULL,
+    message       TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX gap_time ON gap (camera, start_ms);
+
+  -- Files to delete: the row is committed before the file goes, and forgotten when that is durable.
+  CREATE TABLE garbage (
+    no            INTEGER PRIMARY KEY,
+    media         INTEGER NOT NULL REFERENCES media,
+    path          TEXT NOT NULL UNIQUE,
+    since_ms      INTEGER NOT NULL
+  ) STRICT;
+
+  -- What each consumer (upload, notifications, …) has yet to do; written in the transaction that commits the fact.
+  CREATE TABLE outbox (
+    no            INTEGER PRIMARY KEY,
+    consumer      TEXT NOT NULL,
+    kind          TEXT NOT NULL,
+    ref           TEXT NOT NULL,
+    created_ms    INTEGER NOT NULL,
+    UNIQUE (consumer, kind, ref)
+  ) STRICT;
+
+  -- The hash chain of each camera. Links outlive the files they speak of.
+  CREATE TABLE link (
+    camera        INTEGER NOT NULL REFERENCES camera,
+    position      INTEGER NOT NULL,
+    kind          TEXT NOT NULL CHECK (kind IN ('clip', 'segment', 'export')),
+    file_id       TEXT NOT NULL,
+    start_ms      INTEGER NOT NULL,
+    end_ms        INTEGER NOT NULL,
+    size_bytes    INTEGER NOT NULL,
+    sha256        BLOB NOT NULL,
+    hash          BLOB NOT NULL,
+    closed_ms     INTEGER NOT NULL,
+    PRIMARY KEY (camera, position)
+  ) STRICT, WITHOUT ROWID;
+  CREATE UNIQUE INDEX link_file ON link (file_id);
+  CREATE INDEX link_sha256 ON link (sha256);
+  `,
+];
+
+export const SCHEMA_VERSION = MIGRATIONS.length;
