@@ -8,7 +8,7 @@ import { systemClock } from './kernel/clock.ts';
 import { createLog } from './kernel/log.ts';
 
 serveParent<CameraHostStart, CameraHostMessage>(
-  async ({ settings, dataDir, logLevel, run, detectSocket }, { signal, send, meterReady }) => {
+  async ({ settings, dataDir, mediaId, logLevel, run, detectSocket }, { signal, send, meterReady }) => {
     const { cameraId } = settings;
     // Never anything secret: the title is public on the machine.
     process.title = `spyoncino camera ${cameraId}`;
@@ -26,6 +26,7 @@ serveParent<CameraHostStart, CameraHostMessage>(
       {
         settings,
         dataDir,
+        mediaId,
         run,
         detector,
         emit: (fact) => send({ type: 'fact', fact }),

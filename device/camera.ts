@@ -3,19 +3,21 @@ import { dirname, join } from 'node:path';
 import { Analysis } from './analysis.ts';
 import { decodeAt, runCapture } from './capture/index.ts';
 import type { DetectPort } from './contract/detect.ts';
-import type { EventFact, Fact, MotionFact } from './contract/facts.ts';
+import type { EventFact, Fact, MotionFact, StillFact } from './contract/facts.ts';
 import type { Meter } from './contract/metrics.ts';
 import type { CameraSettings } from './contract/settings.ts';
 import type { Clock } from './kernel/clock.ts';
 import { makeDirectoryDurable, renameDurable } from './kernel/durable-file.ts';
 import type { Log } from './kernel/log.ts';
 import { TaskSet } from './kernel/tasks.ts';
-import { createRecorder, recoverClips, type Recorder } from './record/index.ts';
+import { createRecorder, expectMedia, recoverFootage, type Recorder } from './record/index.ts';
 import type { BestShot } from './track/index.ts';
 
 export interface CameraChainOptions {
   readonly settings: CameraSettings;
   readonly dataDir: string;
+  /** Identity that the media directory must show before a file is created in it. */
+  readonly mediaId: string;
   readonly run: string;
   readonly detector: DetectPort;
   readonly emit: (fact: Fact) => void;
@@ -30,15 +32,17 @@ export interface CameraChainOptions {
  * the promise resolves.
  */
 export async function runCamera(options: CameraChainOptions, signal: AbortSignal): Promise<void> {
-  const { settings, dataDir, run, detector, emit, meter, clock, log } = options;
+  const { settings, dataDir, mediaId, run, detector, emit, meter, clock, log } = options;
   const { cameraId } = settings;
   const tasks = new TaskSet((name, error) => log.error({ err: error, task: name }, 'background work failed'));
-  // First, so that a clip that has just begun is not taken for one whose writer died.
-  tasks.run('recover clips', () => recoverClips({ cameraId, dataDir, emit, log }));
-  await tasks.settle();
+  // Beside the recorder, which must not wait for it.
+  tasks.run('recover footage', () =>
+    recoverFootage({ cameraId, dataDir, mediaId, run, emit, clock, log }, signal),
+  );
   const recorder = createRecorder({
     cameraId,
     dataDir,
+    mediaId,
     run,
     settings: settings.recording,
     emit,
@@ -47,16 +51,17 @@ export async function runCamera(options: CameraChainOptions, signal: AbortSignal
     log,
   });
 
-  const stills = new StillTaker(recorder, dataDir, cameraId, tasks, (eventId, path) =>
-    analysis.setStill(eventId, path),
-  );
+  const stills = new StillTaker({ recorder, cameraId, dataDir, mediaId, tasks }, (fact) => {
+    emit(fact);
+    analysis.setStill(fact.eventId, fact.path);
+  });
   const analysis: Analysis = new Analysis({
     camera: settings,
     run,
     detector,
     lockstep: false,
     emit: (fact) => {
-      recordEvent(recorder, fact);
+      record(recorder, fact);
       emit(fact);
     },
     onBest: (shot) => stills.take(shot),
@@ -88,11 +93,22 @@ export async function runCamera(options: CameraChainOptions, signal: AbortSignal
   await recorder.close();
 }
 
-function recordEvent(recorder: Recorder, fact: EventFact | MotionFact): void {
-  if (fact.type !== 'event') return;
+function record(recorder: Recorder, fact: EventFact | MotionFact): void {
+  if (fact.type === 'motion') {
+    recorder.motion(fact.phase, fact.utcMs);
+    return;
+  }
   const { eventId, startUtcMs, endUtcMs, lastSeenUtcMs } = fact.event;
   if (fact.phase === 'new') recorder.openEvent(eventId, startUtcMs);
   else if (fact.phase === 'end') recorder.closeEvent(eventId, endUtcMs ?? lastSeenUtcMs);
+}
+
+interface StillTakerOptions {
+  readonly recorder: Recorder;
+  readonly cameraId: string;
+  readonly dataDir: string;
+  readonly mediaId: string;
+  readonly tasks: TaskSet;
 }
 
 /**
@@ -102,23 +118,11 @@ function recordEvent(recorder: Recorder, fact: EventFact | MotionFact): void {
 class StillTaker {
   readonly #waiting = new Map<string, BestShot>();
   #busy = false;
-  readonly #recorder: Recorder;
-  readonly #dataDir: string;
-  readonly #cameraId: string;
-  readonly #tasks: TaskSet;
-  readonly #onStill: (eventId: string, path: string) => void;
+  readonly #o: StillTakerOptions;
+  readonly #onStill: (fact: StillFact) => void;
 
-  constructor(
-    recorder: Recorder,
-    dataDir: string,
-    cameraId: string,
-    tasks: TaskSet,
-    onStill: (eventId: string, path: string) => void,
-  ) {
-    this.#recorder = recorder;
-    this.#dataDir = dataDir;
-    this.#cameraId = cameraId;
-    this.#tasks = tasks;
+  constructor(options: StillTakerOptions, onStill: (fact: StillFact) => void) {
+    this.#o = options;
     this.#onStill = onStill;
   }
 
@@ -126,7 +130,7 @@ class StillTaker {
     this.#waiting.set(shot.eventId, shot);
     if (this.#busy) return;
     this.#busy = true;
-    this.#tasks.run('stills', async () => {
+    this.#o.tasks.run('stills', async () => {
       try {
         for (const [eventId, next] of this.#waiting) {
           this.#waiting.delete(eventId);
@@ -139,7 +143,7 @@ class StillTaker {
   }
 
   async #make({ eventId, utcMs }: BestShot): Promise<void> {
-    const gop = this.#recorder.gopAt(utcMs);
+    const gop = this.#o.recorder.gopAt(utcMs);
     if (!gop) return;
     const frame = await decodeAt(gop.video, gop.packets, utcMs);
     if (!frame) return;
@@ -149,10 +153,12 @@ class StillTaker {
     } finally {
       frame.release();
     }
+    const { cameraId, dataDir } = this.#o;
     const day = new Date(utcMs).toISOString().slice(0, 10);
-    const path = join('media', 'stills', this.#cameraId, day, `${eventId}.jpg`);
-    await replaceFile(join(this.#dataDir, path), jpeg);
-    this.#onStill(eventId, path);
+    const path = join('media', 'stills', cameraId, day, `${eventId}.jpg`);
+    await expectMedia(this.#o);
+    await replaceFile(join(dataDir, path), jpeg);
+    this.#onStill({ type: 'still', cameraId, eventId, path, utcMs, sizeBytes: jpeg.byteLength });
   }
 }
 

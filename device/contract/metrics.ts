@@ -25,6 +25,14 @@ export const COUNTERS = {
   spyoncino_packet_bytes_total: { help: 'Bytes of packets received', labels: ['role', 'track'] },
   spyoncino_frames_total: { help: 'Pictures analysed', labels: [] },
   spyoncino_written_bytes_total: { help: 'Bytes of footage written', labels: [] },
+  spyoncino_footage_closed_total: {
+    help: 'Segments and clips that are complete; a clip may be a range over segments',
+    labels: ['kind'],
+  },
+  spyoncino_gap_seconds_total: {
+    help: 'Footage lost between camera and disk, by code of the reason',
+    labels: ['reason'],
+  },
   spyoncino_drops_total: {
     help: 'What was given up, where and why',
     /** e.g. stage=analysis reason=busy, stage=detect reason=superseded, stage=record reason=disk_slow */

@@ -1,5 +1,6 @@
 import type { MediaPacket, StreamInfo } from '../contract/media.ts';
 import { decodeUtcMs, isBefore, sameTracks, type Gop } from './ring.ts';
+import type { Rotation } from './rotation.ts';
 
 /** The packet `index` of GOP number `gop`, or, when that GOP is gone, the first packet kept after it. */
 interface Position {
@@ -23,11 +24,13 @@ export interface Fragment {
 }
 
 export interface CutOptions {
-  /** The clip that is being written; null when the next picture begins one. */
-  readonly clip: { readonly stream: StreamInfo; readonly startUtcMs: number } | null;
-  readonly maxClipMs: number;
-  /** Nothing that is decoded at or after this belongs to the take. */
+  /** The file that is being written; null when the next picture begins one. */
+  readonly file: { readonly stream: StreamInfo; readonly startUtcMs: number } | null;
+  readonly rotation: Rotation;
+  /** Nothing that is decoded at or after this belongs to the take… */
   readonly endUtcMs: number | null;
+  /** …except the rest of a GOP that has begun before. */
+  readonly wholeGops: boolean;
   /** Enough for one batch; at least one fragment is cut. */
   readonly maxBytes: number;
   /** No packet that matters will come any more. */
@@ -38,8 +41,8 @@ export interface Cut {
   readonly fragments: readonly Fragment[];
   /** After `fragments`. */
   readonly cursor: Cursor;
-  /** `take`: and with it the clip. `clip`: the take goes on in a new one. */
-  readonly ends: 'nothing' | 'clip' | 'take';
+  /** `take`: and with it the file. `file`: the take goes on in a new one. */
+  readonly ends: 'nothing' | 'file' | 'take';
   /** More can be cut at once. */
   readonly more: boolean;
   /** An end is reached, but audio from before it may still come. */
@@ -47,27 +50,25 @@ export interface Cut {
 }
 
 const MAX_FRAGMENT_S = 1;
-/** How much later than its picture audio may arrive and still be waited for, where a clip ends. */
+/** How much later than its picture audio may arrive and still be waited for, where a file ends. */
 const MAX_AUDIO_DELAY_MS = 500;
 
 /**
  * Decides what of the ring is written next: everything from `cursor` on, in fragments that begin at key
- * frames and last a second at most, up to where the clip or the take ends. Pure.
+ * frames and last a second at most, up to where the file or the take ends. Pure.
  */
 export function cut(gops: readonly Gop[], cursor: Cursor, options: CutOptions): Cut {
   const video = cutVideo(gops, cursor.video, options);
   const first = video.pieces[0]?.gop;
   const audioFrom =
-    options.clip === null && first ? later(cursor.audio, { gop: first.no, index: 0 }) : cursor.audio;
-  const stream = options.clip?.stream ?? first?.stream;
+    options.file === null && first ? later(cursor.audio, { gop: first.no, index: 0 }) : cursor.audio;
+  const stream = options.file?.stream ?? first?.stream;
   const awaitsAudio = !options.isLast && video.stop !== null && !isAudioComplete(gops, video.stop, stream);
   const ends = awaitsAudio
     ? 'nothing'
     : (video.stop?.ends ?? (options.isLast && !video.more ? 'take' : 'nothing'));
-  const audio = cutAudio(gops, audioFrom, video, {
-    endUtcMs: options.endUtcMs ?? Infinity,
-    isEnd: ends !== 'nothing',
-  });
+  const endUtcMs = options.wholeGops ? Infinity : (options.endUtcMs ?? Infinity);
+  const audio = cutAudio(gops, audioFrom, video, { endUtcMs, isEnd: ends !== 'nothing' });
   return {
     fragments: assemble(video.pieces, audio.packets, stream),
     cursor: { video: video.position, audio: audio.position },
@@ -83,10 +84,10 @@ interface Piece {
   readonly following: MediaPacket | null;
 }
 
-/** Where video must not go on: before `gop`, or, for the end of a take, before `endUtcMs`. */
+/** Where video must not go on: before `gop`, or within one, before `endUtcMs`. */
 type Stop =
-  | { readonly ends: 'clip'; readonly gop: Gop }
-  | { readonly ends: 'take'; readonly endUtcMs: number };
+  | { readonly ends: 'file' | 'take'; readonly gop: Gop }
+  | { readonly ends: 'take'; readonly gop: null; readonly endUtcMs: number };
 
 interface VideoCut {
   readonly pieces: readonly Piece[];
@@ -96,9 +97,9 @@ interface VideoCut {
 }
 
 function cutVideo(gops: readonly Gop[], from: Position, options: CutOptions): VideoCut {
-  const { endUtcMs, maxBytes, maxClipMs } = options;
+  const { endUtcMs, maxBytes, rotation, wholeGops } = options;
   const pieces: Piece[] = [];
-  let { clip } = options;
+  let { file } = options;
   let position = from;
   let bytes = 0;
   for (const [at, gop] of gops.entries()) {
@@ -110,18 +111,22 @@ function cutVideo(gops: readonly Gop[], from: Position, options: CutOptions): Vi
       endUtcMs !== null && decodeUtcMs(packet, timescale) >= endUtcMs;
     if (start === 0) {
       if (endUtcMs !== null && isPast(first)) {
-        return { pieces, position, stop: { ends: 'take', endUtcMs }, more: false };
+        const stop: Stop = wholeGops ? { ends: 'take', gop } : { ends: 'take', gop: null, endUtcMs };
+        return { pieces, position, stop, more: false };
       }
-      clip ??= { stream: gop.stream, startUtcMs: first.utcMs };
-      if (!sameTracks(clip.stream, gop.stream) || first.utcMs - clip.startUtcMs >= maxClipMs) {
-        return { pieces, position: { gop: gop.no, index: 0 }, stop: { ends: 'clip', gop }, more: false };
+      file ??= { stream: gop.stream, startUtcMs: first.utcMs };
+      // A clock that was set back must not keep a file growing.
+      const isOver = first.utcMs >= rotation(file.startUtcMs) || first.utcMs < file.startUtcMs;
+      if (isOver || !sameTracks(file.stream, gop.stream)) {
+        return { pieces, position: { gop: gop.no, index: 0 }, stop: { ends: 'file', gop }, more: false };
       }
     }
+    const isCut = (packet: MediaPacket): boolean => !wholeGops && isPast(packet);
     for (let i = start; i < gop.video.length;) {
       if (bytes >= maxBytes) return { pieces, position, stop: null, more: true };
       const limit = gop.video[i]!.dts + MAX_FRAGMENT_S * timescale;
       let end = i;
-      for (let packet; (packet = gop.video[end]) && !isPast(packet); end++) {
+      for (let packet; (packet = gop.video[end]) && !isCut(packet); end++) {
         if (end > i && packet.dts + packet.duration > limit) break;
         bytes += packet.data.byteLength;
       }
@@ -131,8 +136,8 @@ function cutVideo(gops: readonly Gop[], from: Position, options: CutOptions): Vi
         position = { gop: gop.no, index: end };
       }
       const next = gop.video[end];
-      if (endUtcMs !== null && next && isPast(next)) {
-        return { pieces, position, stop: { ends: 'take', endUtcMs }, more: false };
+      if (endUtcMs !== null && next && isCut(next)) {
+        return { pieces, position, stop: { ends: 'take', gop: null, endUtcMs }, more: false };
       }
       i = end;
     }
@@ -149,19 +154,20 @@ function isAudioComplete(gops: readonly Gop[], stop: Stop, stream: StreamInfo | 
   const newest = gops.at(-1);
   if (!newest || !stream?.audio) return true;
   const newestUtcMs = decodeUtcMs(newest.video.at(-1)!, newest.stream.video.timescale);
-  if (stop.ends === 'take') {
+  if (stop.gop === null) {
     if (newestUtcMs >= stop.endUtcMs + MAX_AUDIO_DELAY_MS) return true;
     return gops.some(({ audio }) => (audio.at(-1)?.utcMs ?? -Infinity) >= stop.endUtcMs);
   }
+  const { gop } = stop;
   // Once a generation is over, nothing of it comes any more.
-  if (gops.findLast(({ no }) => no < stop.gop.no)?.stream !== stop.gop.stream) return true;
-  if (newestUtcMs >= stop.gop.video[0]!.utcMs + MAX_AUDIO_DELAY_MS) return true;
-  return gops.some(({ no, audio }) => no >= stop.gop.no && audio.length > 0);
+  if (gops.findLast(({ no }) => no < gop.no)?.stream !== gop.stream) return true;
+  if (newestUtcMs >= gop.video[0]!.utcMs + MAX_AUDIO_DELAY_MS) return true;
+  return gops.some(({ no, audio }) => no >= gop.no && audio.length > 0);
 }
 
 /**
  * Audio from `from` up to the stop. Without one, what plays later than the last picture cut is held back: it
- * may yet turn out to belong behind a key frame where the clip ends.
+ * may yet turn out to belong behind a key frame where the file ends.
  */
 function cutAudio(
   gops: readonly Gop[],
@@ -178,7 +184,7 @@ function cutAudio(
     !isEnd && !stop && picture !== undefined && !isBefore(packet, picture, last!.gop.stream, picture.dts);
   for (const gop of gops) {
     if (gop.no < from.gop) continue;
-    if (stop?.ends === 'clip' && gop.no >= stop.gop.no) {
+    if (stop?.gop && gop.no >= stop.gop.no) {
       return { packets, position: isEnd ? { gop: stop.gop.no, index: 0 } : position };
     }
     for (let i = gop.no === from.gop ? from.index : 0; i < gop.audio.length; i++) {

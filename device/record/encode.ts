@@ -1,5 +1,5 @@
 import type { MediaPacket, StreamInfo } from '../contract/media.ts';
-import { CoverageTracker } from '../kernel/fmp4/coverage.ts';
+import { CoverageTracker, type CoveredSample } from '../kernel/fmp4/coverage.ts';
 import type { Fragment } from './cut.ts';
 import { fragment, type Run, type Sample } from '../kernel/fmp4/fragment.ts';
 import { initSegment } from '../kernel/fmp4/init-segment.ts';
@@ -7,7 +7,7 @@ import type { AccessPoint } from '../kernel/fmp4/random-access.ts';
 import { decodeUtcMs } from './ring.ts';
 
 /**
- * What a clip file holds so far, as far as what follows depends on it.
+ * What a footage file holds so far, as far as what follows depends on it.
  *
  * Time of the file: the first picture is decoded at 0 and shown at `leadTicks`, which the edit list makes the
  * start of the movie. A later generation begins as much later as the wall clock says, so an outage is a hole
@@ -52,9 +52,17 @@ export function beginFile(stream: StreamInfo, first: MediaPacket): { state: File
 export const durationMs = ({ shownTicks, leadTicks, stream }: FileState): number =>
   Math.round(((shownTicks - leadTicks) / stream.video.timescale) * 1000);
 
+export const coveredSample = (packet: MediaPacket, timescale: number): CoveredSample => ({
+  generation: packet.generation,
+  decodeUtcMs: decodeUtcMs(packet, timescale),
+  startUtcMs: packet.utcMs,
+  durationMs: (packet.duration / timescale) * 1000,
+});
+
 /**
- * The bytes of `fragments` when they are put at `positionBytes`, and the state afterwards. Packets' data is
- * passed on, not copied; `state` stays as it was, so that a failed write can be planned anew.
+ * The bytes of `fragments` when they are put at `positionBytes`, up to the end of a page, and the state
+ * afterwards. Packets' data is passed on, not copied; `state` stays as it was, so that a failed write can be
+ * planned anew.
  */
 export function encodeFragments(
   state: FileState,
@@ -69,12 +77,13 @@ export function encodeFragments(
   };
   const chunks: Uint8Array[] = [];
   let moofBytes = positionBytes;
-  for (const packets of fragments) {
+  for (const [i, packets] of fragments.entries()) {
     const video = videoRun(next, packets);
     const audio = audioRun(next, packets);
     const [first] = video.samples;
     if (first?.key) next.accessPoints.push({ timeTicks: video.startTicks + first.offsetTicks, moofBytes });
-    for (const chunk of fragment(++next.fragments, video, audio)) {
+    const paddedFrom = i === fragments.length - 1 ? moofBytes : null;
+    for (const chunk of fragment(++next.fragments, video, audio, paddedFrom)) {
       chunks.push(chunk);
       moofBytes += chunk.byteLength;
     }
@@ -90,18 +99,12 @@ function videoRun(state: NextState, { stream, video, following }: Fragment): Run
   if (!first) return { startTicks: 0, samples: [] };
   const shift = shiftOf(state, stream, first);
   const { timescale } = stream.video;
-  const toMs = (ticks: number): number => (ticks / timescale) * 1000;
   const samples = video.map((packet, i): Sample => {
     const next = video[i + 1] ?? following;
     const durationTicks = next ? Math.max(0, next.dts - packet.dts) : packet.duration;
     state.decodedTicks = packet.dts + shift.video + durationTicks;
     state.shownTicks = Math.max(state.shownTicks, packet.pts + shift.video + packet.duration);
-    state.coverage.add({
-      generation: packet.generation,
-      decodeUtcMs: decodeUtcMs(packet, timescale),
-      startUtcMs: packet.utcMs,
-      durationMs: toMs(packet.duration),
-    });
+    state.coverage.add(coveredSample(packet, timescale));
     return { durationTicks, offsetTicks: packet.pts - packet.dts, key: packet.key, data: packet.data };
   });
   return { startTicks: first.dts + shift.video, samples };

@@ -1,3 +1,4 @@
 export { createRecorder, type Recorder, type RecorderOptions } from './recorder.ts';
-export { recoverClips, type RecoverOptions } from './recover.ts';
-export type { Disk, DiskFile } from './disk.ts';
+export { recoverFootage, type RecoverOptions } from './recover.ts';
+export { expectMedia, type MediaPlace } from './media-guard.ts';
+export { FileGone, type Disk, type DiskFile } from './disk.ts';

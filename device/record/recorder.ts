@@ -1,45 +1,62 @@
-import type { ClipPartialFact, ClipReadyFact, GapFact } from '../contract/facts.ts';
+import type {
+  ClipPartialFact,
+  ClipReadyFact,
+  FootageKind,
+  GapFact,
+  SegmentReadyFact,
+} from '../contract/facts.ts';
 import type { MediaPacket, StreamInfo, VideoTrack } from '../contract/media.ts';
 import type { Meter } from '../contract/metrics.ts';
 import type { RecordingSettings } from '../contract/settings.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
-import { realDisk, type Disk } from './disk.ts';
+import { ClipRanges } from './clip-ranges.ts';
+import type { Disk } from './disk.ts';
+import { footageIdOf } from './footage-path.ts';
 import { Losses } from './losses.ts';
+import { guardedDisk } from './media-guard.ts';
 import { decodeUtcMs, PacketRing } from './ring.ts';
+import { clipRotation, segmentRotation } from './rotation.ts';
 import { WriteLoop } from './write-loop.ts';
 
 export interface RecorderOptions {
   readonly cameraId: string;
-  /** Clips go below `media/clips/<cameraId>/` in here. */
+  /** Files go below `media/clips/<cameraId>/` and `media/segments/<cameraId>/` in here. */
   readonly dataDir: string;
-  /** Differs between all processes that ever serve this camera; part of clip ids. */
+  /** Identity that `media/` must show before a file is created in it. */
+  readonly mediaId: string;
+  /** Differs between all processes that ever serve this camera; part of ids. */
   readonly run: string;
   readonly settings: RecordingSettings;
   readonly meter: Meter;
   readonly log: Log;
   readonly clock: Clock;
+  /** Instead of the real one, which is asked for its identity. */
   readonly disk?: Disk;
-  emit(fact: ClipPartialFact | ClipReadyFact | GapFact): void;
+  emit(fact: ClipPartialFact | ClipReadyFact | SegmentReadyFact | GapFact): void;
 }
 
 export interface Recorder extends AsyncDisposable {
-  /** A new generation of the main stream. The open clip goes on, in a new file where the tracks differ. */
+  /** A new generation of the main stream. What is recorded goes on, in a new file where the tracks differ. */
   stream(info: StreamInfo): void;
   /** Never blocks, never throws. */
   packet(packet: MediaPacket): void;
-  /** A clip begins at the key frame at or before `startUtcMs` less pre-roll; an open one is joined. */
+  /**
+   * A clip begins at `startUtcMs` less pre-roll (a file: at the key frame at or before); an open one is joined.
+   */
   openEvent(eventId: string, startUtcMs: number): void;
   /** After the last open event, the clip ends at `endUtcMs` plus post-roll. */
   closeEvent(eventId: string, endUtcMs: number): void;
+  /** Something begins or ceases to move: what mode `motion` records, with pre- and post-roll. */
+  motion(phase: 'start' | 'end', utcMs: number): void;
   /**
    * Packets from the key frame at or before `utcMs` up to the picture shown at `utcMs`, in decode order.
    * Null when they are no longer, or not yet, held.
    */
   gopAt(utcMs: number): { video: VideoTrack; packets: readonly MediaPacket[] } | null;
   /**
-   * Open clips end with what was received, and are durable. Idempotent. Waits for the disk, however slow:
-   * a caller in a hurry exits, and `recoverClips` completes the files.
+   * Open files and clips end with what was received, and are durable. Idempotent. Waits for the disk, however
+   * slow: a caller in a hurry exits, and `recoverFootage` completes the files.
    */
   close(): Promise<void>;
 }
@@ -47,7 +64,11 @@ export interface Recorder extends AsyncDisposable {
 /** An event is told this late at most after it began, so its pre-roll is still there. */
 const EVENT_DELAY_MS = 4000;
 
-export const createRecorder = (options: RecorderOptions): Recorder => new ClipRecorder(options);
+/** Who keeps the recorder going beside events; no event has such an id. */
+const MOTION = ' motion';
+const ALWAYS = ' always';
+
+export const createRecorder = (options: RecorderOptions): Recorder => new FootageRecorder(options);
 
 /**
  * The ring is the only memory: what waits for the disk waits there, what is written stays until it is older
@@ -55,22 +76,39 @@ export const createRecorder = (options: RecorderOptions): Recorder => new ClipRe
  *
  * Invariant: wanted footage leaves the ring unwritten only through `Losses`, which tells.
  */
-class ClipRecorder implements Recorder {
+class FootageRecorder implements Recorder {
   readonly #options: RecorderOptions;
   readonly #ring = new PacketRing();
   readonly #losses: Losses;
+  /** Null where clips are files. */
+  readonly #ranges: ClipRanges | null;
   readonly #loop: WriteLoop;
+  #files = 0;
   #closed = false;
 
   constructor(options: RecorderOptions) {
+    const { cameraId, run, settings } = options;
+    const kind: FootageKind = settings.mode === 'events' ? 'clip' : 'segment';
+    const idFor = (startUtcMs: number): string => footageIdOf(startUtcMs, run, ++this.#files);
     this.#options = options;
     this.#losses = new Losses(options);
+    this.#ranges =
+      kind === 'clip'
+        ? null
+        : new ClipRanges({ ...options, maxClipMs: settings.maxClipMs, keepMs: this.#keepMs, idFor });
     this.#loop = new WriteLoop({
       ...options,
-      disk: options.disk ?? realDisk,
+      kind,
+      rotation:
+        kind === 'clip' ? clipRotation(settings.maxClipMs) : segmentRotation(settings.segmentMs, cameraId),
+      bufferBytes: settings.bufferBytes,
+      disk: options.disk ?? guardedDisk(options),
       ring: this.#ring,
       losses: this.#losses,
+      ranges: this.#ranges,
+      idFor,
     });
+    if (settings.enabled && settings.mode === 'continuous') this.#loop.open(ALWAYS, () => 0);
   }
 
   stream(info: StreamInfo): void {
@@ -89,11 +127,21 @@ class ClipRecorder implements Recorder {
   openEvent(eventId: string, startUtcMs: number): void {
     const { enabled, preRollMs } = this.#options.settings;
     if (!enabled || this.#closed) return;
-    this.#loop.open(eventId, () => this.#ring.firstFrom(startUtcMs - preRollMs));
+    this.#ranges?.open(eventId, startUtcMs, startUtcMs - preRollMs);
+    this.#want(eventId, startUtcMs);
   }
 
   closeEvent(eventId: string, endUtcMs: number): void {
-    this.#loop.close(eventId, endUtcMs + this.#options.settings.postRollMs);
+    const untilUtcMs = endUtcMs + this.#options.settings.postRollMs;
+    this.#ranges?.close(eventId, untilUtcMs);
+    this.#loop.close(eventId, untilUtcMs);
+  }
+
+  motion(phase: 'start' | 'end', utcMs: number): void {
+    const { enabled, mode, postRollMs } = this.#options.settings;
+    if (!enabled || this.#closed || mode !== 'motion') return;
+    if (phase === 'start') this.#want(MOTION, utcMs);
+    else this.#loop.close(MOTION, utcMs + postRollMs);
   }
 
   gopAt(utcMs: number): { video: VideoTrack; packets: readonly MediaPacket[] } | null {
@@ -103,6 +151,7 @@ class ClipRecorder implements Recorder {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#loop.drain();
+    this.#ranges?.finish();
     this.#losses.tell();
   }
 
@@ -110,27 +159,33 @@ class ClipRecorder implements Recorder {
     await this.close();
   }
 
+  #want(id: string, startUtcMs: number): void {
+    const { mode, preRollMs } = this.#options.settings;
+    // Everything is wanted already.
+    if (mode === 'continuous') return;
+    this.#loop.open(id, () => this.#ring.firstFrom(startUtcMs - preRollMs));
+  }
+
   #kept(packet: MediaPacket): void {
     if (packet.track === 'video') {
-      if (packet.key) {
-        this.#losses.tell();
-        this.#options.meter.set('spyoncino_ring_bytes', this.#ring.bytes);
-      }
-      this.#loop.sawPicture(decodeUtcMs(packet, this.#timescale));
+      if (packet.key) this.#options.meter.set('spyoncino_ring_bytes', this.#ring.bytes);
+      this.#loop.sawPicture(decodeUtcMs(packet, this.#timescale), packet.key);
     }
     this.#loop.sawBytes(packet.data.byteLength);
     this.#trim();
   }
 
   #trim(): void {
-    const { preRollMs, bufferBytes } = this.#options.settings;
     const { isPinned, neededFrom } = this.#loop;
-    const keepMs = preRollMs + EVENT_DELAY_MS;
-    for (const gop of this.#ring.trim({ keepMs, maxBytes: bufferBytes, neededFrom, isPinned })) {
+    const maxBytes = this.#options.settings.bufferBytes;
+    for (const gop of this.#ring.trim({ keepMs: this.#keepMs, maxBytes, neededFrom, isPinned })) {
       this.#losses.add(gop.video.slice(neededFrom(gop)), gop.stream.video.timescale);
-      // Without room for the newest GOP, the loss goes on until the next key frame.
-      if (!this.#ring.isFull) this.#losses.tell();
     }
+  }
+
+  /** How far back from now an event may reach. */
+  get #keepMs(): number {
+    return this.#options.settings.preRollMs + EVENT_DELAY_MS;
   }
 
   get #timescale(): number {

@@ -59,11 +59,6 @@ export class PacketRing {
     return this.#bytes;
   }
 
-  /** Whether pictures are given up until the next key frame, for want of room. */
-  get isFull(): boolean {
-    return this.#refusal === 'no_room';
-  }
-
   setStream(stream: StreamInfo): void {
     this.#stream = stream;
     this.#refusal = 'before_key';

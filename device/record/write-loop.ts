@@ -1,30 +1,35 @@
-import type { ClipPartialFact, ClipReadyFact } from '../contract/facts.ts';
+import type { ClipPartialFact, ClipReadyFact, FootageKind, SegmentReadyFact } from '../contract/facts.ts';
 import type { Meter } from '../contract/metrics.ts';
-import type { RecordingSettings } from '../contract/settings.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import { TaskSet } from '../kernel/tasks.ts';
-import { clipIdOf } from './clip-path.ts';
-import { ClipWriter } from './clip-writer.ts';
-import { cut, type Cut } from './cut.ts';
-import type { Disk } from './disk.ts';
+import type { ClipRanges } from './clip-ranges.ts';
+import { cut, type Cursor, type Cut } from './cut.ts';
+import { FileGone, refusalOf, type Disk } from './disk.ts';
+import { FootageWriter } from './footage-writer.ts';
 import type { Losses } from './losses.ts';
 import { Nap } from './nap.ts';
-import type { Gop, PacketRing } from './ring.ts';
+import { decodeUtcMs, type Gop, type PacketRing } from './ring.ts';
+import type { Rotation } from './rotation.ts';
 import { Take } from './take.ts';
 
 export interface WriteLoopOptions {
   readonly cameraId: string;
   readonly dataDir: string;
-  readonly run: string;
-  readonly settings: RecordingSettings;
+  /** Of the files that are written. */
+  readonly kind: FootageKind;
+  readonly rotation: Rotation;
+  readonly bufferBytes: number;
   readonly meter: Meter;
   readonly log: Log;
   readonly clock: Clock;
   readonly disk: Disk;
   readonly ring: PacketRing;
   readonly losses: Losses;
-  emit(fact: ClipPartialFact | ClipReadyFact): void;
+  /** Clips over segments; null where clips are files. */
+  readonly ranges: ClipRanges | null;
+  idFor(startUtcMs: number): string;
+  emit(fact: ClipPartialFact | ClipReadyFact | SegmentReadyFact): void;
 }
 
 /**
@@ -32,7 +37,7 @@ export interface WriteLoopOptions {
  * what the writing itself takes.
  */
 const FLUSH_MS = 900;
-/** Where a clip ends and only audio is missing. */
+/** Where a file ends and only audio is missing. */
 const AUDIO_POLL_MS = 100;
 const RETRY_MS = 1000;
 /** Silence of the stream after which a take that should be over is over. */
@@ -41,9 +46,11 @@ const SILENCE_MS = 500;
 const BATCH_FRACTION = 1 / 4;
 
 /**
- * Writes takes, one after the other, pulling from the ring.
+ * Writes takes, one after the other, pulling from the ring. Clips hold exactly their take. Segments hold
+ * whole GOPs and never the same one twice, so that those of a camera can be put one behind the other.
  *
- * Invariant: one batch is written at a time, beside the end of at most one earlier clip; a take's cursor moves only past what is durable or told as lost.
+ * Invariant: one batch is written at a time, beside the end of at most one earlier file; a take's cursor moves
+ * only past what is durable or told as lost.
  */
 export class WriteLoop {
   readonly #options: WriteLoopOptions;
@@ -52,7 +59,8 @@ export class WriteLoop {
   readonly #tasks: TaskSet;
   readonly #nap: Nap;
   readonly #closing = new AbortController();
-  #clips = 0;
+  /** Number of the first GOP of which no segment holds anything. */
+  #firstUnheld = 0;
   /** Numbers of the first and the last GOP of the batch that is being written. */
   #pinned: { readonly first: number; readonly last: number } | null = null;
   #bytesSinceBatch = 0;
@@ -69,20 +77,20 @@ export class WriteLoop {
   }
 
   /** A take begins with the GOP that `firstGop` numbers, or the last one is joined. */
-  open(eventId: string, firstGop: () => number): void {
+  open(id: string, firstGop: () => number): void {
     const last = this.#takes.at(-1);
     if (last && !last.sealed) {
-      last.open(eventId);
+      last.demand.open(id);
       return;
     }
-    const take = new Take(firstGop());
-    take.open(eventId);
+    const take = new Take(Math.max(firstGop(), this.#firstUnheld));
+    take.demand.open(id);
     this.#takes.push(take);
-    if (this.#takes.length === 1) this.#tasks.run('write clips', () => this.#writeTakes());
+    if (this.#takes.length === 1) this.#tasks.run('write footage', () => this.#writeTakes());
   }
 
-  close(eventId: string, endUtcMs: number): void {
-    for (const take of this.#takes) take.close(eventId, endUtcMs);
+  close(id: string, endUtcMs: number): void {
+    for (const { demand } of this.#takes) demand.close(id, endUtcMs);
     if (this.#isEndReached()) this.#nap.wake();
   }
 
@@ -91,9 +99,9 @@ export class WriteLoop {
     if (this.#bytesSinceBatch > this.#batchBytes) this.#nap.wake();
   }
 
-  sawPicture(decodeUtcMs: number): void {
-    this.#newest = { utcMs: decodeUtcMs, arrivedMs: this.#options.clock.monotonicMs() };
-    if (this.#isEndReached()) this.#nap.wake();
+  sawPicture(utcMs: number, isKey: boolean): void {
+    this.#newest = { utcMs, arrivedMs: this.#options.clock.monotonicMs() };
+    if ((isKey || !this.#wholeGops) && this.#isEndReached()) this.#nap.wake();
   }
 
   get isIdle(): boolean {
@@ -123,22 +131,32 @@ export class WriteLoop {
   }
 
   async #writeTake(take: Take): Promise<void> {
-    let writer: ClipWriter | null = null;
+    let writer: FootageWriter | null = null;
     for (;;) {
       const startMs = this.#options.clock.monotonicMs();
       this.#bytesSinceBatch = 0;
       const next = this.#cut(take, writer);
       take.sealed = next.ends === 'take';
+      if (take.sealed && this.#wholeGops) this.#firstUnheld = firstBeyond(next.cursor);
       const first = next.fragments[0]?.video[0];
       if (!writer && first) {
-        writer = this.#newClip(first.utcMs);
-        take.forgetBefore(first.utcMs);
+        writer = this.#newFile(first.utcMs);
+        take.demand.forgetBefore(first.utcMs);
       }
-      if (writer && !(await this.#writeBatch(writer, take, next))) continue;
-      take.cursor = next.cursor;
+      const outcome = writer ? await this.#writeBatch(writer, take, next) : 'done';
+      if (outcome === 'done') take.cursor = next.cursor;
+      if (outcome === 'gone') {
+        writer = null;
+        this.#skipToKey(take);
+      }
+      this.#options.ranges?.settle(this.#settledUtcMs(take));
+      if (outcome !== 'done') continue;
       if (next.ends !== 'nothing') {
         if (writer) await this.#finishBeside(writer);
-        if (next.ends === 'take') return;
+        if (next.ends === 'take') {
+          this.#options.losses.tell();
+          return;
+        }
         writer = null;
       } else if (!next.more) {
         const dueMs = startMs + (next.awaitsAudio ? AUDIO_POLL_MS : FLUSH_MS);
@@ -147,96 +165,138 @@ export class WriteLoop {
     }
   }
 
-  #cut(take: Take, writer: ClipWriter | null): Cut {
-    const { clock, ring, settings } = this.#options;
+  #cut(take: Take, writer: FootageWriter | null): Cut {
+    const { clock, ring, rotation } = this.#options;
     return cut(ring.gops, take.cursor, {
-      clip: writer?.begun ?? null,
-      maxClipMs: settings.maxClipMs,
-      endUtcMs: take.endUtcMs,
+      file: writer?.begun ?? null,
+      rotation,
+      endUtcMs: take.demand.endUtcMs,
+      wholeGops: this.#wholeGops,
       maxBytes: this.#batchBytes,
       isLast: this.#closing.signal.aborted || clock.monotonicMs() >= this.#overMs(take),
     });
   }
 
-  /** False when it is to be tried again. While closing there is no time for that: the batch is given up. */
-  async #writeBatch(writer: ClipWriter, take: Take, { cursor, fragments }: Cut): Promise<boolean> {
+  /**
+   * `again`: after a while. `gone`: the file cannot be continued. While closing there is no time to try again:
+   * the batch is given up.
+   */
+  async #writeBatch(
+    writer: FootageWriter,
+    take: Take,
+    { cursor, fragments }: Cut,
+  ): Promise<'done' | 'again' | 'gone'> {
+    const { emit, kind, losses, ranges } = this.#options;
     const knownAs = writer.eventIds;
     this.#pinned = { first: take.cursor.video.gop, last: cursor.video.gop };
     try {
-      await writer.append(fragments, take.eventIds);
+      await writer.append(fragments, kind === 'clip' ? take.demand.ids : NONE);
     } catch (error) {
       this.#pinned = null;
       this.#failed(error);
+      if (error instanceof FileGone) return 'gone';
       if (!this.#closing.signal.aborted) {
         await this.#untilRetry();
-        return false;
+        return 'again';
       }
-      for (const { video, stream } of fragments) this.#options.losses.add(video, stream.video.timescale);
-      return true;
+      for (const { video, stream } of fragments) losses.add(video, stream.video.timescale);
+      return 'done';
     }
     // At once, so that nobody takes for lost what is durable.
     this.#pinned = null;
     take.cursor = cursor;
     this.#worked();
+    ranges?.add(fragments);
     const { clip } = writer;
-    if (clip && writer.eventIds !== knownAs) this.#options.emit({ type: 'clip.partial', clip });
-    return true;
+    if (kind === 'clip' && clip && writer.eventIds !== knownAs) emit({ type: 'clip.partial', clip });
+    return 'done';
   }
 
   /** Syncing and renaming take their time, and what follows must not wait for them. At most one at once. */
-  async #finishBeside(writer: ClipWriter): Promise<void> {
+  async #finishBeside(writer: FootageWriter): Promise<void> {
     await this.#finishing.promise;
     const finishing = (this.#finishing = Promise.withResolvers<void>());
-    this.#tasks.run('finish clip', () => this.#finish(writer).finally(finishing.resolve));
+    this.#tasks.run('finish footage', () => this.#finish(writer).finally(finishing.resolve));
   }
 
-  async #finish(writer: ClipWriter): Promise<void> {
+  async #finish(writer: FootageWriter): Promise<void> {
+    const { emit, kind, meter } = this.#options;
     for (;;) {
       try {
         const fact = await writer.finish();
-        if (fact) this.#options.emit(fact);
+        if (!fact) return;
+        meter.count('spyoncino_footage_closed_total', { kind });
+        emit(fact);
         return;
       } catch (error) {
         this.#failed(error);
-        // Its whole fragments are durable; recoverClips finds them.
-        if (this.#closing.signal.aborted) return;
+        // Its whole fragments are durable; recoverFootage finds them.
+        if (error instanceof FileGone || this.#closing.signal.aborted) return;
         await this.#untilRetry();
       }
     }
   }
 
-  #newClip(startUtcMs: number): ClipWriter {
-    const { cameraId, clock, dataDir, disk, meter, run } = this.#options;
-    const clipId = clipIdOf(startUtcMs, run, ++this.#clips);
-    return new ClipWriter({ clipId, cameraId, dataDir, disk, meter, clock });
+  #newFile(startUtcMs: number): FootageWriter {
+    const { cameraId, clock, dataDir, disk, idFor, kind, meter } = this.#options;
+    return new FootageWriter({ kind, id: idFor(startUtcMs), cameraId, dataDir, disk, meter, clock });
+  }
+
+  /** A new file begins at a key frame: the rest of a GOP that went into another is lost with that. */
+  #skipToKey(take: Take): void {
+    const { video } = take.cursor;
+    if (video.index === 0) return;
+    const gop = this.#options.ring.gops.find(({ no }) => no === video.gop);
+    if (gop) this.#options.losses.add(gop.video.slice(video.index), gop.stream.video.timescale);
+    const next = { gop: video.gop + 1, index: 0 };
+    take.cursor = { video: next, audio: next };
+  }
+
+  /** Up to this time (UTC, of decoding) what `take` wants is durable or lost. */
+  #settledUtcMs({ cursor: { video } }: Take): number {
+    const { clock, ring } = this.#options;
+    for (const { no, stream, video: pictures } of ring.gops) {
+      const next = no < video.gop ? null : pictures[no === video.gop ? video.index : 0];
+      if (next) return decodeUtcMs(next, stream.video.timescale);
+    }
+    const { arrivedMs, utcMs } = this.#newest;
+    return Math.max(utcMs, utcMs + clock.monotonicMs() - arrivedMs - SILENCE_MS);
   }
 
   #failed(error: unknown): void {
     const { log, losses } = this.#options;
-    if (!losses.isDiskFailing) log.error({ err: error }, 'footage cannot be written, trying again');
-    losses.isDiskFailing = true;
+    const refusal = refusalOf(error);
+    if (losses.refusal?.code !== refusal.code) {
+      log.error({ err: error, code: refusal.code }, 'footage cannot be written, trying again');
+    }
+    losses.refusal = refusal;
   }
 
   #worked(): void {
     const { log, losses } = this.#options;
-    if (losses.isDiskFailing) log.info('footage can be written again');
-    losses.isDiskFailing = false;
+    if (losses.refusal) log.info('footage can be written again');
+    losses.tell();
+    losses.refusal = null;
   }
 
   get #batchBytes(): number {
-    return this.#options.settings.bufferBytes * BATCH_FRACTION;
+    return this.#options.bufferBytes * BATCH_FRACTION;
+  }
+
+  get #wholeGops(): boolean {
+    return this.#options.kind === 'segment';
   }
 
   #isEndReached(): boolean {
-    const endUtcMs = this.#takes[0]?.endUtcMs ?? null;
+    const endUtcMs = this.#takes[0]?.demand.endUtcMs ?? null;
     return endUtcMs !== null && this.#newest.utcMs >= endUtcMs;
   }
 
   /**
    * When `take` is over even if no further picture says so. Monotonic ms, counted from the newest picture,
-   * so that a step of the wall clock neither cuts a clip short nor keeps it open.
+   * so that a step of the wall clock neither cuts a take short nor keeps it open.
    */
-  #overMs({ endUtcMs }: Take): number {
+  #overMs({ demand: { endUtcMs } }: Take): number {
     if (endUtcMs === null) return Infinity;
     const { arrivedMs, utcMs } = this.#newest;
     return arrivedMs + Math.max(0, endUtcMs - utcMs) + SILENCE_MS;
@@ -246,3 +306,8 @@ export class WriteLoop {
     await this.#options.clock.sleep(RETRY_MS, this.#closing.signal).catch(() => {});
   }
 }
+
+const NONE: readonly string[] = [];
+
+/** Number of the first GOP of which nothing lies before `cursor`. */
+const firstBeyond = ({ video }: Cursor): number => (video.index > 0 ? video.gop + 1 : video.gop);

@@ -8,6 +8,7 @@ import { systemClock } from '../../device/kernel/clock.ts';
 import { createLog } from '../../device/kernel/log.ts';
 import { createMotionDetector, type MotionDetector } from '../../device/motion/index.ts';
 import { createRecorder } from '../../device/record/index.ts';
+import { MEDIA_ID, mountMedia, RECORDING } from '../harness/media.ts';
 
 export interface CameraChildStart {
   readonly mainUrl: string;
@@ -31,17 +32,13 @@ async function main(mainUrl: string, subUrl: string, dataDir: string): Promise<v
   process.once('disconnect', () => stop.abort());
   const log = createLog({ name: 'bench camera', level: 'warn' });
   const shared = { cameraId: 'bench', meter: noMeter, clock: systemClock, log };
+  await mountMedia(dataDir);
   const recorder = createRecorder({
     ...shared,
     dataDir,
+    mediaId: MEDIA_ID,
     run: 'bench',
-    settings: {
-      enabled: true,
-      preRollMs: 5_000,
-      postRollMs: 5_000,
-      maxClipMs: 600_000,
-      bufferBytes: 32 * 2 ** 20,
-    },
+    settings: RECORDING,
     emit: () => {},
   });
   let motion: MotionDetector | null = null;

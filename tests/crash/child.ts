@@ -10,6 +10,7 @@ import { systemClock } from '../../device/kernel/clock.ts';
 import { createLog } from '../../device/kernel/log.ts';
 import { createRecorder, type Recorder } from '../../device/record/index.ts';
 import { asCamera, type EncodedStream } from '../integration/record-encoded.ts';
+import { MEDIA_ID } from '../harness/media.ts';
 import { seededRandom } from './seeded-random.ts';
 import { RECORDING, type ChildPlan, type Report } from './plan.ts';
 
@@ -23,6 +24,7 @@ async function runCamera(cameraId: string, random: () => number): Promise<void> 
   const recorder = createRecorder({
     cameraId,
     dataDir: plan.dataDir,
+    mediaId: MEDIA_ID,
     run: String(plan.run),
     settings: RECORDING,
     emit: (fact) => report({ cameraId, type: fact.type, fact }),

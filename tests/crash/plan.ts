@@ -1,5 +1,11 @@
-import type { ClipPartialFact, ClipReadyFact, GapFact } from '../../device/contract/facts.ts';
+import type {
+  ClipPartialFact,
+  ClipReadyFact,
+  GapFact,
+  SegmentReadyFact,
+} from '../../device/contract/facts.ts';
 import type { RecordingSettings } from '../../device/contract/settings.ts';
+import { RECORDING as DEFAULTS } from '../harness/media.ts';
 
 export interface ChildPlan {
   readonly seed: number;
@@ -15,14 +21,14 @@ export type Report = { readonly cameraId: string } & (
   | { readonly type: 'received'; readonly utcMs: number }
   | { readonly type: 'open' | 'close'; readonly eventId: string; readonly utcMs: number }
   | {
-      readonly type: 'clip.partial' | 'clip.ready' | 'gap';
-      readonly fact: ClipPartialFact | ClipReadyFact | GapFact;
+      readonly type: 'clip.partial' | 'clip.ready' | 'segment.ready' | 'gap';
+      readonly fact: ClipPartialFact | ClipReadyFact | SegmentReadyFact | GapFact;
     }
 );
 
 /** Short clips, so that a kill meets files that begin, grow, end and follow one another. */
 export const RECORDING: RecordingSettings = {
-  enabled: true,
+  ...DEFAULTS,
   preRollMs: 1000,
   postRollMs: 500,
   maxClipMs: 3000,

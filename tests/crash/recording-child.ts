@@ -5,6 +5,7 @@ import { systemClock } from '../../device/kernel/clock.ts';
 import { createLog } from '../../device/kernel/log.ts';
 import { createRecorder } from '../../device/record/index.ts';
 import { defaultSettings } from '../../device/settings/index.ts';
+import { MEDIA_ID } from '../harness/media.ts';
 
 const [, , dataDir = '', run = ''] = process.argv;
 const [camera] = defaultSettings(dataDir, [{ camera_id: 'crash', test_pattern: true }]).cameras;
@@ -18,6 +19,7 @@ const shared = {
 const recorder = createRecorder({
   ...shared,
   dataDir,
+  mediaId: MEDIA_ID,
   run,
   settings: camera.recording,
   emit: (fact) => process.send?.({ fact: fact.type }),

@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import type { ClipReadyFact } from '../../device/contract/facts.ts';
-import { recoverClips } from '../../device/record/index.ts';
+import { systemClock } from '../../device/kernel/clock.ts';
+import { recoverFootage } from '../../device/record/index.ts';
 import { decode } from '../integration/record-encoded.ts';
+import { MEDIA_ID, mountMedia } from '../harness/media.ts';
 import { seededRandom } from './seeded-random.ts';
 
 export interface CrashResult {
@@ -31,6 +33,7 @@ type Message = { readonly receivedUtcMs: number } | { readonly fact: string };
 /** One camera with capture and recorder, killed 0 to 4 s after its first clip has begun to grow. */
 export async function crashOnce(moment: number, run: string): Promise<CrashResult> {
   const dataDir = await mkdtemp(join(tmpdir(), 'spyoncino-kill-'));
+  await mountMedia(dataDir);
   const killedAfterMs = Math.round(moment * 4000);
   const child = fork(fileURLToPath(new URL('recording-child.ts', import.meta.url)), [dataDir, run]);
   try {
@@ -57,10 +60,20 @@ async function examine(dataDir: string, killedAfterMs: number, receivedUtcMs: nu
     (await readdir(dataDir, { recursive: true })).filter((name) => name.includes('.mp4')).length;
   const filesBefore = await countFiles();
   const facts: ClipReadyFact[] = [];
-  const log = pino({ level: 'silent' });
-  await recoverClips({ cameraId: 'crash', dataDir, log, emit: (fact) => facts.push(fact) });
+  await recoverFootage(
+    {
+      cameraId: 'crash',
+      dataDir,
+      mediaId: MEDIA_ID,
+      run: 'after',
+      clock: systemClock,
+      log: pino({ level: 'silent' }),
+      emit: (fact) => fact.type === 'clip.ready' && facts.push(fact),
+    },
+    new AbortController().signal,
+  );
   const [recovered] = facts;
-  if (!recovered) throw new Error('there was no clip to recover');
+  if (!recovered?.clip.path) throw new Error('there was no clip to recover');
   const { complaints } = await decode(join(dataDir, recovered.clip.path));
   const heldUtcMs = recovered.coverage.at(-1)?.endUtcMs ?? 0;
   return {

@@ -7,8 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import type { ClipReadyFact } from '../../device/contract/facts.ts';
-import { recoverClips } from '../../device/record/index.ts';
+import { systemClock } from '../../device/kernel/clock.ts';
+import { recoverFootage } from '../../device/record/index.ts';
 import { decode } from '../integration/record-encoded.ts';
+import { MEDIA_ID, mountMedia } from '../harness/media.ts';
 import { seededRandom } from './seeded-random.ts';
 import { RECORDING, type ChildPlan, type Report } from './plan.ts';
 
@@ -31,6 +33,7 @@ const DUE_MS = 1000;
 export async function crashRound(plan: ChildPlan): Promise<RoundResult> {
   const random = seededRandom(plan.seed ^ 0x5bd1e995);
   const killedAfterMs = 300 + random() * 5000;
+  await mountMedia(plan.dataDir);
   const reports = await recordUntilKilled(plan, killedAfterMs);
   const before = await filesBelow(plan.dataDir);
   const ready: ClipReadyFact[] = reports.flatMap((line) =>
@@ -38,8 +41,18 @@ export async function crashRound(plan: ChildPlan): Promise<RoundResult> {
   );
   const recovered: ClipReadyFact[] = [];
   for (const cameraId of plan.cameraIds) {
-    const log = pino({ level: 'silent' });
-    await recoverClips({ cameraId, dataDir: plan.dataDir, emit: (fact) => recovered.push(fact), log });
+    await recoverFootage(
+      {
+        cameraId,
+        dataDir: plan.dataDir,
+        mediaId: MEDIA_ID,
+        run: 'after',
+        clock: systemClock,
+        log: pino({ level: 'silent' }),
+        emit: (fact) => fact.type === 'clip.ready' && recovered.push(fact),
+      },
+      new AbortController().signal,
+    );
   }
   await expectNothingDeleted(plan.dataDir, before);
   const clips = [...ready, ...recovered];
@@ -98,6 +111,7 @@ async function expectNothingDeleted(dataDir: string, before: ReadonlyMap<string,
 }
 
 async function expectPlays(dataDir: string, { clip, coverage }: ClipReadyFact): Promise<void> {
+  if (clip.path === null) throw new Error(`${clip.clipId} has no file`);
   const { complaints, pictures } = await decode(join(dataDir, clip.path));
   if (complaints) throw new Error(`${clip.path} does not play: ${complaints}`);
   const coveredMs = coverage.reduce((sum, { startUtcMs, endUtcMs }) => sum + endUtcMs - startUtcMs, 0);

@@ -1,7 +1,6 @@
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { START_UTC_MS } from '../unit/record/synthetic.ts';
-import { startRig } from '../unit/record/rig.ts';
+import { pathOf, startRig } from '../unit/record/rig.ts';
 import {
   asCamera,
   decode,
@@ -84,8 +83,8 @@ test('a clip that grows plays before it is complete', async () => {
   const { info, packets } = asCamera(stream, { startUtcMs: START_UTC_MS });
   await rig.play({ info, packets: packets.slice(0, 45) });
   rig.recorder.openEvent('e', START_UTC_MS + 4400);
-  const { clip } = await rig.until('clip.partial');
-  const { pictures, complaints } = await decode(join(rig.dataDir, clip.path));
+  const partial = await rig.until('clip.partial');
+  const { pictures, complaints } = await decode(pathOf(rig.dataDir, partial));
   expect(complaints).toBe('');
   expect(pictures).toHaveLength(25);
 });
@@ -94,8 +93,7 @@ async function recordAll(rig: Awaited<ReturnType<typeof startRig>>, stream: Enco
   rig.recorder.openEvent('e', START_UTC_MS + 3000);
   await rig.play(asCamera(stream, { startUtcMs: START_UTC_MS }));
   await rig.recorder.close();
-  const { clip } = await rig.until('clip.ready');
-  return join(rig.dataDir, clip.path);
+  return pathOf(rig.dataDir, await rig.until('clip.ready'));
 }
 
 /** To the millisecond: times are in ticks of different clocks. */

@@ -62,6 +62,13 @@ export class CoverageTracker {
     return Math.max(startUtcMs, this.#ranges.at(previous)?.endUtcMs ?? -Infinity);
   }
 
+  /** Stretches that ended before are of no interest any more. */
+  forgetBefore(utcMs: number): void {
+    this.#ranges = this.#ranges.filter(
+      ({ endUtcMs }, i) => endUtcMs >= utcMs || i === this.#ranges.length - 1,
+    );
+  }
+
   fork(): CoverageTracker {
     const copy = new CoverageTracker();
     copy.#ranges = [...this.#ranges];

@@ -28,18 +28,38 @@ const NON_KEY = 0x0101_0000;
 
 const MDAT_HEADER_BYTES = 8;
 
-/** Seals a fragment: a box that players skip, with the CRC-32 of all bytes of `moof` and `mdat`. */
+/**
+ * Seals a fragment: a box that players skip. Its body begins with the CRC-32 of all bytes of `moof` and
+ * `mdat`; zeros may follow, up to the end of a page.
+ */
 export const SEAL = 'free';
+/** Of the box with nothing but the checksum. */
+export const SEAL_BYTES = 12;
+
+/** What file systems and flash write as a whole; a multiple of every sector size. */
+const PAGE_BYTES = 4096;
+
+/** From `positionBytes` to the end of its page. */
+export const paddingBytes = (positionBytes: number): number =>
+  (PAGE_BYTES - (positionBytes % PAGE_BYTES)) % PAGE_BYTES;
 
 /**
  * One fragment: `moof`, `mdat` with all of `video` and then all of `audio` (ISO/IEC 14496-12 §8.8.4 ff.), and
- * its seal. A track without samples is left out. Data of samples is passed on, not copied.
+ * its seal. A track without samples is left out. Data of samples is passed on, not copied. When told where
+ * it begins in the file (`paddedFrom`), its seal reaches to the end of a page.
  */
-export function fragment(sequence: number, video: Run, audio: Run): readonly Uint8Array[] {
+export function fragment(
+  sequence: number,
+  video: Run,
+  audio: Run,
+  paddedFrom: number | null,
+): readonly Uint8Array[] {
   const data = [...video.samples, ...audio.samples].map(({ data }) => data);
   const chunks = [fragmentHeader(sequence, video, audio), ...data];
   const checksum = chunks.reduce((sum, chunk) => crc32(chunk, sum), 0);
-  return [...chunks, new BoxWriter().box(SEAL, (out) => out.u32(checksum)).finish()];
+  const endBytes = chunks.reduce((sum, { byteLength }) => sum + byteLength, (paddedFrom ?? 0) + SEAL_BYTES);
+  const padding = paddedFrom === null ? 0 : paddingBytes(endBytes);
+  return [...chunks, new BoxWriter().box(SEAL, (out) => out.u32(checksum).zeros(padding)).finish()];
 }
 
 /** `moof` and the header of its `mdat`. */

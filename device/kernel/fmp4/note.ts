@@ -16,8 +16,8 @@ export interface FootageNote {
   readonly eventIds: readonly string[];
 }
 
-/** A whole box; players skip it. The last note of a file counts. */
-export function noteBox(note: FootageNote): Uint8Array {
+/** A whole box, made longer by `paddingBytes`; players skip it. The last note of a file counts. */
+export function noteBox(note: FootageNote, paddingBytes = 0): Uint8Array {
   const body = new TextEncoder().encode(
     JSON.stringify({
       kind: note.kind,
@@ -28,7 +28,7 @@ export function noteBox(note: FootageNote): Uint8Array {
     }),
   );
   const out = new BoxWriter();
-  out.box('uuid', () => out.bytes(NOTE_UUID).bytes(body));
+  out.box('uuid', () => out.bytes(NOTE_UUID).bytes(body).text(' '.repeat(paddingBytes)));
   return out.finish();
 }
 

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { SEAL } from './fragment.ts';
+import { SEAL, SEAL_BYTES } from './fragment.ts';
 import { VIDEO_TRACK_ID } from './init-segment.ts';
 import { readNote, type FootageNote } from './note.ts';
 
@@ -15,6 +15,8 @@ export interface ScannedPicture {
 /** `moof`, `mdat` and the seal behind them. */
 export interface ScannedFragment {
   readonly startBytes: number;
+  /** Where its seal begins. */
+  readonly sealBytes: number;
   readonly endBytes: number;
   readonly pictures: readonly ScannedPicture[];
 }
@@ -30,7 +32,7 @@ export interface ScannedFile {
 const HEADER_BYTES = 8;
 
 /**
- * Walks the boxes of a footage file that may end anywhere. Knows the files that this room writes, no others;
+ * Walks the boxes of a footage file that may end anywhere. Knows the files that we write, no others;
  * stops at the first box that is not whole or not expected. Null when it holds no fragment.
  */
 export async function scanFile(read: ReadBytes, fileBytes: number): Promise<ScannedFile | null> {
@@ -56,7 +58,7 @@ export async function scanFile(read: ReadBytes, fileBytes: number): Promise<Scan
     }
     if (type === SEAL && moof) {
       const pictures = orWhenDamaged([], readPictures, moof.body);
-      fragments.push({ startBytes: moof.startBytes, endBytes, pictures });
+      fragments.push({ startBytes: moof.startBytes, sealBytes: at, endBytes, pictures });
     }
     if (type === 'mfra' && (await read(endBytes - 4, 4)).readUInt32BE(0) !== sizeBytes) break;
     if (type !== 'moof' && type !== 'mdat') wholeBytes = endBytes;
@@ -82,11 +84,13 @@ const FOLLOWERS: Readonly<Record<string, ReadonlySet<string>>> = {
  * Whether the bytes of `fragment` are those that were written. A file system may make a file longer before
  * its data is there, so that whole boxes hold what never arrived.
  */
-export async function isSealed(read: ReadBytes, { startBytes, endBytes }: ScannedFragment): Promise<boolean> {
-  const bytes = await read(startBytes, endBytes - startBytes);
-  const checksumAt = bytes.byteLength - 4;
-  const checksum = crc32(bytes.subarray(0, checksumAt - HEADER_BYTES));
-  return checksum === bytes.readUInt32BE(checksumAt);
+export async function isSealed(
+  read: ReadBytes,
+  { startBytes, sealBytes, endBytes }: ScannedFragment,
+): Promise<boolean> {
+  if (endBytes - sealBytes < SEAL_BYTES) return false;
+  const bytes = await read(startBytes, sealBytes + SEAL_BYTES - startBytes);
+  return crc32(bytes.subarray(0, sealBytes - startBytes)) === bytes.readUInt32BE(bytes.byteLength - 4);
 }
 
 /** Fields of a damaged box may lie outside of it. */

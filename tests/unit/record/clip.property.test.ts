@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { MediaPacket, StreamInfo } from '../../../device/contract/media.ts';
 import { MemoryDisk } from './memory-disk.ts';
 import { readMp4, type Mp4Track } from './mp4.ts';
-import { startRig } from './rig.ts';
+import { pathOf, startRig } from './rig.ts';
 import { AUDIO, START_UTC_MS, syntheticStream, VIDEO } from './synthetic.ts';
 
 interface Arrived {
@@ -57,15 +57,13 @@ test('every packet of a take is in its clips once, in order, at its time', async
       await rig.recorder.close();
 
       const expected = takeOf(arrivals, opened, openUtcMs - plan.preRollMs, closeUtcMs + plan.postRollMs);
-      const clips = rig
-        .ready()
-        .map((fact) => ({ fact, mp4: readMp4(disk.read(`${rig.dataDir}/${fact.clip.path}`)) }));
+      const clips = rig.ready().map((fact) => ({ fact, mp4: readMp4(disk.read(pathOf(rig.dataDir, fact))) }));
       expect(rig.gaps()).toEqual([]);
       expect(namesOf(clips.map(({ mp4 }) => mp4.tracks[0]))).toEqual(expected.video.map(nameOf));
       if (plan.audio)
         expect(namesOf(clips.map(({ mp4 }) => mp4.tracks[1]))).toEqual(expected.audio.map(nameOf));
       for (const { fact, mp4 } of clips) {
-        const bytes = disk.read(`${rig.dataDir}/${fact.clip.path}`);
+        const bytes = disk.read(pathOf(rig.dataDir, fact));
         expect(fact.sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
         expect(fact.clip.sizeBytes).toBe(bytes.byteLength);
         expectTimes(mp4.tracks, arrivals, fact.clip.durationMs);

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { expect, test } from 'vitest';
 import type { MediaPacket } from '../../../device/contract/media.ts';
 import { MemoryDisk } from './memory-disk.ts';
 import { readMp4 } from './mp4.ts';
-import { startRig, turns, type RecordFact } from './rig.ts';
+import { pathOf, startRig, turns, type RecordFact } from './rig.ts';
 import { START_UTC_MS, syntheticStream, VIDEO } from './synthetic.ts';
 
 const videoOf = (packets: readonly MediaPacket[]): readonly MediaPacket[] =>
@@ -44,7 +44,7 @@ test('a clip holds every packet from the key frame before the pre-roll to the en
     ({ track, utcMs }) => track === 'audio' && utcMs >= START_UTC_MS + 5000 && utcMs < START_UTC_MS + 11_000,
   );
   expect(sound).toEqual(soundExpected.map(({ data }) => Buffer.from(data).toString()));
-  expect(await readdir(dirname(join(rig.dataDir, ready.clip.path)))).toHaveLength(1);
+  expect(await readdir(dirname(pathOf(rig.dataDir, ready)))).toHaveLength(1);
 });
 
 const GOPS = Array.from({ length: 20 }, () => 10);
@@ -213,4 +213,4 @@ test('closing twice, and using what is closed, is harmless', async () => {
   expect(rig.clock.sleepers).toBe(0);
 });
 
-const idsOf = (fact: RecordFact): readonly string[] => (fact.type === 'gap' ? [] : fact.clip.eventIds);
+const idsOf = (fact: RecordFact): readonly string[] => ('clip' in fact ? fact.clip.eventIds : []);

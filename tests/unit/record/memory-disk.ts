@@ -1,6 +1,6 @@
-import type { Disk, DiskFile } from '../../../device/record/index.ts';
+import { FileGone, type Disk, type DiskFile } from '../../../device/record/index.ts';
 
-export type DiskOperation = 'makeDirectory' | 'create' | 'rename' | 'write' | 'sync' | 'truncate' | 'close';
+export type DiskOperation = 'makeDirectory' | 'create' | 'rename' | 'write' | 'sync' | 'reopen' | 'close';
 
 interface Stored {
   bytes: Buffer;
@@ -32,6 +32,19 @@ export class MemoryDisk implements Disk {
     if (this.files.has(path)) throw Object.assign(new Error('file exists'), { code: 'EEXIST' });
     const file: Stored = { bytes: Buffer.alloc(0), durable: Buffer.alloc(0) };
     this.files.set(path, file);
+    return this.#open(file);
+  }
+
+  async reopen(path: string, sizeBytes: number): Promise<DiskFile> {
+    await this.fault('reopen');
+    const file = this.files.get(path);
+    if (!file || file.durable.byteLength < sizeBytes) throw new FileGone(path);
+    file.bytes = file.bytes.subarray(0, sizeBytes);
+    file.durable = Buffer.from(file.bytes);
+    return this.#open(file);
+  }
+
+  #open(file: Stored): DiskFile {
     return {
       write: async (chunks, positionBytes) => {
         const data = Buffer.concat(chunks);
@@ -47,10 +60,6 @@ export class MemoryDisk implements Disk {
         await this.fault('sync');
         this.syncs++;
         file.durable = Buffer.from(file.bytes);
-      },
-      truncate: async (sizeBytes) => {
-        await this.fault('truncate');
-        file.bytes = file.bytes.subarray(0, sizeBytes);
       },
       close: async () => {
         await this.fault('close');

@@ -4,12 +4,14 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { ClipReadyFact } from '../../../device/contract/facts.ts';
-import { recoverClips } from '../../../device/record/index.ts';
+import type { ClipReadyFact, SegmentReadyFact } from '../../../device/contract/facts.ts';
+import { recoverFootage } from '../../../device/record/index.ts';
 import { scanFile } from '../../../device/kernel/fmp4/scan.ts';
 import { MemoryDisk } from './memory-disk.ts';
 import { readMp4 } from './mp4.ts';
-import { quiet, startRig } from './rig.ts';
+import { ManualClock } from './manual-clock.ts';
+import { MEDIA_ID, mountMedia } from '../../harness/media.ts';
+import { pathOf, quiet, startRig } from './rig.ts';
 import { START_UTC_MS, syntheticStream } from './synthetic.ts';
 
 /** An unfinished file of several fragments, and what its clip would have said at the end. */
@@ -59,15 +61,43 @@ async function unfinished(): Promise<{ path: string; bytes: Buffer; ready: ClipR
 /** A data directory that holds `bytes` at `path`. */
 async function folderWith(path: string, bytes: Uint8Array): Promise<AsyncDisposable & { dataDir: string }> {
   const dataDir = await mkdtemp(join(tmpdir(), 'spyoncino-recover-'));
+  await mountMedia(dataDir);
   await mkdir(dirname(join(dataDir, path)), { recursive: true });
   await writeFile(join(dataDir, path), bytes);
   return { dataDir, [Symbol.asyncDispose]: () => rm(dataDir, { recursive: true }) };
 }
 
-async function recover(dataDir: string): Promise<readonly ClipReadyFact[]> {
-  const facts: ClipReadyFact[] = [];
-  await recoverClips({ cameraId: 'porch', dataDir, log: quiet, emit: (fact) => facts.push(fact) });
+async function recover(
+  dataDir: string,
+  run = 'next',
+): Promise<readonly (ClipReadyFact | SegmentReadyFact)[]> {
+  const facts: (ClipReadyFact | SegmentReadyFact)[] = [];
+  await recoverFootage(
+    {
+      cameraId: 'porch',
+      dataDir,
+      mediaId: MEDIA_ID,
+      run,
+      clock: new ManualClock(START_UTC_MS),
+      log: quiet,
+      emit: (fact) => facts.push(fact),
+    },
+    new AbortController().signal,
+  );
   return facts;
+}
+
+async function recoverClip(dataDir: string): Promise<ClipReadyFact> {
+  const [fact] = await recover(dataDir);
+  if (fact?.type !== 'clip.ready') throw new Error('no clip was recovered');
+  return fact;
+}
+
+/** Where the file may end, or go on with anything, and is whole up to `end` nevertheless: behind a checksum. */
+function wholeAfter(bytes: Buffer, size: number): number | null {
+  const { boxes } = readMp4(bytes);
+  const seal = boxes.find(({ type, start, end }) => type === 'free' && start + 12 <= size && size < end);
+  return seal?.end ?? null;
 }
 
 /** Ends of what counts as whole: each seal, and other boxes behind the first. */
@@ -81,7 +111,7 @@ test('a whole file that was only never renamed is taken over as it is', async ()
   const { path, bytes, ready } = await unfinished();
   await using folder = await folderWith(path, bytes);
   expect(await recover(folder.dataDir)).toEqual([ready]);
-  expect(await readFile(join(folder.dataDir, ready.clip.path))).toEqual(bytes);
+  expect(await readFile(pathOf(folder.dataDir, ready))).toEqual(bytes);
   expect(await readdir(dirname(join(folder.dataDir, path)))).toHaveLength(1);
   expect(await recover(folder.dataDir)).toEqual([]);
 });
@@ -106,14 +136,14 @@ test('a file cut anywhere in its last fragments is completed from its whole ones
       async (size, tail) => {
         const torn = Buffer.concat([bytes.subarray(0, size), TAILS[tail](bytes.byteLength - size)]);
         await using folder = await folderWith(path, torn);
-        const [fact] = await recover(folder.dataDir);
-        const kept = await readFile(join(folder.dataDir, ready.clip.path));
-        const end = ends.findLast((end) => end <= size)!;
-        expect(kept).toEqual(bytes.subarray(0, end));
-        expect(fact!.clip.sizeBytes).toBe(kept.byteLength);
-        expect(fact!.sha256).toBe(createHash('sha256').update(kept).digest('hex'));
+        const fact = await recoverClip(folder.dataDir);
+        const kept = await readFile(pathOf(folder.dataDir, ready));
+        const end = (tail === 'cut' ? null : wholeAfter(bytes, size)) ?? ends.findLast((end) => end <= size)!;
+        expect(kept).toEqual(torn.subarray(0, end));
+        expect(fact.clip.sizeBytes).toBe(kept.byteLength);
+        expect(fact.sha256).toBe(createHash('sha256').update(kept).digest('hex'));
         const samples = readMp4(kept).tracks[0]!.samples.length;
-        const coveredMs = fact!.coverage.reduce(
+        const coveredMs = fact.coverage.reduce(
           (sum, { startUtcMs, endUtcMs }) => sum + endUtcMs - startUtcMs,
           0,
         );
@@ -132,11 +162,9 @@ test('a file whose data never arrived is cut where it did', async () => {
   // As a file system leaves it that made the file longer before its data was there.
   const holed = Buffer.from(bytes).fill(0, last.end - 30, last.end - 10);
   await using folder = await folderWith(path, holed);
-  const [fact] = await recover(folder.dataDir);
-  expect(fact!.clip.sizeBytes).toBe(seals.at(-2)!.end);
-  expect(
-    readMp4(await readFile(join(folder.dataDir, ready.clip.path))).tracks[0]!.samples.length,
-  ).toBeLessThan(31);
+  const fact = await recoverClip(folder.dataDir);
+  expect(fact.clip.sizeBytes).toBe(seals.at(-2)!.end);
+  expect(readMp4(await readFile(pathOf(folder.dataDir, ready))).tracks[0]!.samples.length).toBeLessThan(31);
 });
 
 test('damage inside a file costs nothing behind it', async () => {
@@ -144,8 +172,8 @@ test('damage inside a file costs nothing behind it', async () => {
   const first = readMp4(bytes).boxes.find(({ type }) => type === 'mdat');
   const damaged = Buffer.from(bytes).fill(0, first!.start + 20, first!.end);
   await using folder = await folderWith(path, damaged);
-  const [fact] = await recover(folder.dataDir);
-  expect(fact!.clip.sizeBytes).toBe(bytes.byteLength);
+  const fact = await recoverClip(folder.dataDir);
+  expect(fact.clip.sizeBytes).toBe(bytes.byteLength);
 });
 
 test.for([
@@ -163,9 +191,9 @@ test.for([
 test('a finished clip of the same name is never overwritten', async () => {
   const { path, bytes, ready } = await unfinished();
   await using folder = await folderWith(path, bytes);
-  await writeFile(join(folder.dataDir, ready.clip.path), 'footage');
+  await writeFile(pathOf(folder.dataDir, ready), 'footage');
   expect(await recover(folder.dataDir)).toEqual([]);
-  expect(await readFile(join(folder.dataDir, ready.clip.path), 'utf8')).toBe('footage');
+  expect(await readFile(pathOf(folder.dataDir, ready), 'utf8')).toBe('footage');
   expect(await readFile(join(folder.dataDir, path))).toEqual(bytes);
 });
 

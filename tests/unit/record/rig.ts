@@ -3,27 +3,25 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import type { ClipPartialFact, ClipReadyFact, GapFact } from '../../../device/contract/facts.ts';
+import type {
+  ClipPartialFact,
+  ClipReadyFact,
+  GapFact,
+  SegmentReadyFact,
+} from '../../../device/contract/facts.ts';
 import type { MediaPacket, StreamInfo } from '../../../device/contract/media.ts';
 import type { CounterName, HistogramName, Meter } from '../../../device/contract/metrics.ts';
 import type { RecordingSettings } from '../../../device/contract/settings.ts';
 import { createRecorder, type Disk, type Recorder } from '../../../device/record/index.ts';
+import { MEDIA_ID, mountMedia, RECORDING } from '../../harness/media.ts';
 import { ManualClock } from './manual-clock.ts';
 import { MemoryDisk } from './memory-disk.ts';
 import { readMp4, type Mp4File } from './mp4.ts';
 import { START_UTC_MS } from './synthetic.ts';
 
-export type RecordFact = ClipPartialFact | ClipReadyFact | GapFact;
+export type RecordFact = ClipPartialFact | ClipReadyFact | SegmentReadyFact | GapFact;
 
 export const quiet = pino({ level: 'silent' });
-
-export const SETTINGS: RecordingSettings = {
-  enabled: true,
-  preRollMs: 5000,
-  postRollMs: 5000,
-  maxClipMs: 600_000,
-  bufferBytes: 32 * 2 ** 20,
-};
 
 export class CountingMeter implements Meter {
   readonly counts = new Map<string, number>();
@@ -45,12 +43,13 @@ export interface Rig extends AsyncDisposable {
   readonly facts: RecordFact[];
   readonly recorder: Recorder;
   ready(): readonly ClipReadyFact[];
+  segments(): readonly SegmentReadyFact[];
   gaps(): readonly GapFact[];
   /** Feeds packets at their own times: the clock goes along, and the recorder gets its turns in between. */
   play(stream: { info: StreamInfo; packets: readonly MediaPacket[] }): Promise<void>;
   /** Resolves once a fact of this kind is told that was not waited for before. */
   until<T extends RecordFact['type']>(type: T): Promise<Extract<RecordFact, { type: T }>>;
-  read(fact: ClipReadyFact | ClipPartialFact): Promise<{ bytes: Buffer; mp4: Mp4File }>;
+  read(fact: ClipReadyFact | ClipPartialFact | SegmentReadyFact): Promise<{ bytes: Buffer; mp4: Mp4File }>;
 }
 
 export async function startRig(
@@ -59,6 +58,7 @@ export async function startRig(
   startUtcMs = START_UTC_MS,
 ): Promise<Rig> {
   const dataDir = await mkdtemp(join(tmpdir(), 'spyoncino-record-'));
+  if (!disk) await mountMedia(dataDir);
   const clock = new ManualClock(startUtcMs);
   const meter = new CountingMeter();
   const facts: RecordFact[] = [];
@@ -68,8 +68,9 @@ export async function startRig(
   const recorder = createRecorder({
     cameraId: 'porch',
     dataDir,
+    mediaId: MEDIA_ID,
     run: '7',
-    settings: { ...SETTINGS, ...settings },
+    settings: { ...RECORDING, ...settings },
     emit: (fact) => {
       facts.push(fact);
       told.resolve();
@@ -87,6 +88,7 @@ export async function startRig(
     facts,
     recorder,
     ready: () => facts.filter((fact) => fact.type === 'clip.ready'),
+    segments: () => facts.filter((fact) => fact.type === 'segment.ready'),
     gaps: () => facts.filter((fact) => fact.type === 'gap'),
     async play({ info, packets }) {
       if (info !== playing) recorder.stream(info);
@@ -107,8 +109,8 @@ export async function startRig(
         await told.promise;
       }
     },
-    async read({ clip }) {
-      const path = join(dataDir, clip.path);
+    async read(fact) {
+      const path = pathOf(dataDir, fact);
       const bytes = disk instanceof MemoryDisk ? disk.read(path) : await readFile(path);
       return { bytes, mp4: readMp4(bytes) };
     },
@@ -117,6 +119,13 @@ export async function startRig(
       await rm(dataDir, { recursive: true });
     },
   };
+}
+
+/** Of the file. */
+export function pathOf(dataDir: string, fact: ClipReadyFact | ClipPartialFact | SegmentReadyFact): string {
+  const path = fact.type === 'segment.ready' ? fact.segment.path : fact.clip.path;
+  if (path === null) throw new Error('the clip has no file');
+  return join(dataDir, path);
 }
 
 /** Lets what is ready to run, run: system calls of others take their own time. */

@@ -1,18 +1,20 @@
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
-import type { ClipReadyFact, ClipState } from '../contract/facts.ts';
+import type { ClipReadyFact, ClipState, FootageKind, SegmentReadyFact } from '../contract/facts.ts';
 import type { StreamInfo } from '../contract/media.ts';
-import type { Clock } from '../kernel/clock.ts';
 import type { Meter } from '../contract/metrics.ts';
-import { partPath, readyPath } from './clip-path.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { paddingBytes } from '../kernel/fmp4/fragment.ts';
+import { noteBox, type FootageNote } from '../kernel/fmp4/note.ts';
+import { randomAccessBox } from '../kernel/fmp4/random-access.ts';
 import type { Fragment } from './cut.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { beginFile, durationMs, encodeFragments, type FileState } from './encode.ts';
-import { noteBox } from '../kernel/fmp4/note.ts';
-import { randomAccessBox } from '../kernel/fmp4/random-access.ts';
+import { partPath, readyPath } from './footage-path.ts';
 
-export interface ClipWriterOptions {
-  readonly clipId: string;
+export interface FootageWriterOptions {
+  readonly kind: FootageKind;
+  readonly id: string;
   readonly cameraId: string;
   readonly dataDir: string;
   readonly disk: Disk;
@@ -21,23 +23,27 @@ export interface ClipWriterOptions {
 }
 
 /**
- * One clip file, from its first byte to its last name.
+ * One file of footage, a clip or a segment, from its first byte to its last name.
  *
  * Invariant: `#state`, `#sizeBytes` and `#hash` describe what is durable. A batch is written, synced, and
- * only then counts; after a failure the same or another batch is put at the same place. (A failed fsync may
- * have dropped dirty pages, so nothing since the last good one is trusted: it is written again.)
+ * only then counts; after a failure the file is opened anew, cut back, and the same or another batch is put
+ * at the same place. (A failed fsync may have dropped dirty pages, so nothing since the last good one is
+ * trusted; and a disk that was pulled and put back answers only to new handles.)
  */
-export class ClipWriter {
-  readonly #options: ClipWriterOptions;
+export class FootageWriter {
+  readonly #options: FootageWriterOptions;
   #file: DiskFile | null = null;
+  #isCreated = false;
   #state: FileState | null = null;
   #eventIds: readonly string[] = [];
   #sizeBytes = 0;
   #hash = createHash('sha256');
   /** Bytes of a failed batch may lie behind `#sizeBytes`. */
   #torn = false;
+  /** Whether writing `mfra` was tried. */
+  #isIndexed = false;
 
-  constructor(options: ClipWriterOptions) {
+  constructor(options: FootageWriterOptions) {
     this.#options = options;
   }
 
@@ -51,15 +57,18 @@ export class ClipWriter {
     return this.#eventIds;
   }
 
-  /** Null until something is durable. */
+  /** The file as a clip; null until something is durable. */
   get clip(): ClipState | null {
-    return this.#state && this.#describe(this.#state, partPath(this.#options));
+    if (!this.#state) return null;
+    const file = this.#describe(this.#state, partPath(this.#options));
+    return { ...file, clipId: this.#options.id, eventIds: this.#eventIds };
   }
 
-  /** Makes `fragments` durable, and that the clip belongs to `eventIds`. All or nothing. */
+  /** Makes `fragments` durable, and that the file belongs to `eventIds`. All or nothing. */
   async append(fragments: readonly Fragment[], eventIds: readonly string[]): Promise<void> {
     const chunks: Uint8Array[] = [];
     let state = this.#state;
+    const isNoted = state !== null && sameIds(eventIds, this.#eventIds);
     const [first] = fragments;
     if (!state) {
       const key = first?.video[0];
@@ -68,43 +77,47 @@ export class ClipWriter {
       state = begun.state;
       chunks.push(begun.head);
     }
-    const isJoined = !sameIds(eventIds, this.#eventIds);
-    if (isJoined) {
-      const { clipId, cameraId } = this.#options;
-      chunks.push(noteBox({ kind: 'clip', id: clipId, cameraId, startUtcMs: state.startUtcMs, eventIds }));
+    if (!isNoted) {
+      const { kind, id, cameraId } = this.#options;
+      const note: FootageNote = { kind, id, cameraId, startUtcMs: state.startUtcMs, eventIds };
+      const box = noteBox(note);
+      chunks.push(first ? box : noteBox(note, paddingBytes(this.#sizeBytes + box.byteLength)));
     }
     const encoded = encodeFragments(state, fragments, this.#sizeBytes + byteLength(chunks));
     await this.#commit([...chunks, ...encoded.chunks]);
     this.#state = encoded.state;
-    if (isJoined) this.#eventIds = eventIds;
+    if (!isNoted) this.#eventIds = eventIds;
   }
 
   /**
    * Gives the file its last byte and its last name; null when nothing of it is durable. May be called again
    * after a rejection.
    */
-  async finish(): Promise<ClipReadyFact | null> {
+  async finish(): Promise<ClipReadyFact | SegmentReadyFact | null> {
     const state = this.#state;
     if (!state) {
       await this.abandon();
       return null;
     }
-    if (this.#file) {
-      // The index only makes seeking faster; a full disk must not keep the clip from being finished.
+    if (!this.#isIndexed) {
+      this.#isIndexed = true;
+      // The index only makes seeking faster; a full disk must not keep the file from being finished.
       await this.#commit([randomAccessBox(state.accessPoints)]).catch(() => {});
-      if (this.#torn) await this.#heal(this.#file);
-      await this.abandon();
     }
-    const { dataDir, disk } = this.#options;
+    if (this.#torn) await this.#open();
+    await this.abandon();
+    const { dataDir, disk, id, kind } = this.#options;
     const path = readyPath(this.#options);
     await disk.rename(join(dataDir, partPath(this.#options)), join(dataDir, path));
-    return {
-      type: 'clip.ready',
-      clip: this.#describe(state, path),
+    const file = this.#describe(state, path);
+    const told = {
       sha256: this.#hash.copy().digest('hex'),
       coverage: state.coverage.ranges,
       recovered: false,
     };
+    return kind === 'clip'
+      ? { type: 'clip.ready', clip: { ...file, clipId: id, eventIds: this.#eventIds }, ...told }
+      : { type: 'segment.ready', segment: { ...file, segmentId: id }, ...told };
   }
 
   /** Lets go of the file and leaves it as it is. */
@@ -118,14 +131,18 @@ export class ClipWriter {
     const { clock, meter } = this.#options;
     const bytes = byteLength(chunks);
     if (bytes === 0) return;
-    const file = (this.#file ??= await this.#create());
-    if (this.#torn) await this.#heal(file);
+    const file = this.#file ?? (await this.#open());
     const startMs = clock.monotonicMs();
-    this.#torn = true;
-    await file.write(chunks, this.#sizeBytes);
-    const writtenMs = clock.monotonicMs();
-    await file.sync();
-    this.#torn = false;
+    let writtenMs: number;
+    try {
+      await file.write(chunks, this.#sizeBytes);
+      writtenMs = clock.monotonicMs();
+      await file.sync();
+    } catch (error) {
+      this.#torn = true;
+      await this.abandon().catch(() => {});
+      throw error;
+    }
     meter.observe('spyoncino_write_ms', writtenMs - startMs);
     meter.observe('spyoncino_fdatasync_ms', clock.monotonicMs() - writtenMs);
     meter.count('spyoncino_written_bytes_total', {}, bytes);
@@ -133,29 +150,25 @@ export class ClipWriter {
     for (const chunk of chunks) this.#hash.update(chunk);
   }
 
-  async #heal(file: DiskFile): Promise<void> {
-    await file.truncate(this.#sizeBytes);
-    await file.sync();
-    this.#torn = false;
-  }
-
-  async #create(): Promise<DiskFile> {
+  /** Afterwards the file holds what is durable, and nothing behind it. */
+  async #open(): Promise<DiskFile> {
     const { dataDir, disk } = this.#options;
     const path = join(dataDir, partPath(this.#options));
-    await disk.makeDirectory(dirname(path));
-    return await disk.create(path);
+    if (this.#isCreated) {
+      this.#file = await disk.reopen(path, this.#sizeBytes);
+    } else {
+      await disk.makeDirectory(dirname(path));
+      this.#file = await disk.create(path);
+      this.#isCreated = true;
+    }
+    this.#torn = false;
+    return this.#file;
   }
 
-  #describe(state: FileState, path: string): ClipState {
-    return {
-      clipId: this.#options.clipId,
-      cameraId: this.#options.cameraId,
-      eventIds: this.#eventIds,
-      path,
-      startUtcMs: Math.round(state.startUtcMs),
-      durationMs: durationMs(state),
-      sizeBytes: this.#sizeBytes,
-    };
+  #describe(state: FileState, path: string) {
+    const { cameraId } = this.#options;
+    const startUtcMs = Math.round(state.startUtcMs);
+    return { cameraId, path, startUtcMs, durationMs: durationMs(state), sizeBytes: this.#sizeBytes };
   }
 }
 
