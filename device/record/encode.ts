@@ -1,7 +1,15 @@
+import { crc32 } from 'node:zlib';
 import type { MediaPacket, StreamInfo } from '../contract/media.ts';
 import { CoverageTracker, type CoveredSample } from '../kernel/fmp4/coverage.ts';
 import type { Fragment } from './cut.ts';
-import { fragment, type Run, type Sample } from '../kernel/fmp4/fragment.ts';
+import {
+  fragment,
+  paddingBytes,
+  SEAL_BYTES,
+  sealBox,
+  type Run,
+  type Sample,
+} from '../kernel/fmp4/fragment.ts';
 import { initSegment } from '../kernel/fmp4/init-segment.ts';
 import type { AccessPoint } from '../kernel/fmp4/random-access.ts';
 import { decodeUtcMs } from './ring.ts';
@@ -27,6 +35,8 @@ export interface FileState {
   readonly lastAudioTicks: number;
   readonly coverage: CoverageTracker;
   readonly accessPoints: readonly AccessPoint[];
+  /** CRC-32 of what stands behind the last seal. */
+  readonly unsealedChecksum: number;
 }
 
 /** A new file that begins with the key frame `first`, and the bytes it begins with. */
@@ -45,6 +55,7 @@ export function beginFile(stream: StreamInfo, first: MediaPacket): { state: File
     lastAudioTicks: -1,
     coverage: new CoverageTracker(),
     accessPoints: [],
+    unsealedChecksum: 0,
   };
   return { state, head };
 }
@@ -60,12 +71,13 @@ export const coveredSample = (packet: MediaPacket, timescale: number): CoveredSa
 });
 
 /**
- * The bytes of `fragments` when they are put at `positionBytes`, up to the end of a page, and the state
- * afterwards. Packets' data is passed on, not copied; `state` stays as it was, so that a failed write can be
- * planned anew.
+ * A batch: the bytes of `boxes` and of `fragments` behind them, when they are put at `positionBytes`, up to the
+ * end of a page, and the state afterwards. Packets' data is passed on, not copied; `state` stays as it was, so
+ * that a failed write can be planned anew.
  */
-export function encodeFragments(
+export function encodeBatch(
   state: FileState,
+  boxes: readonly Uint8Array[],
   fragments: readonly Fragment[],
   positionBytes: number,
 ): { state: FileState; chunks: readonly Uint8Array[] } {
@@ -76,17 +88,24 @@ export function encodeFragments(
     accessPoints: [...state.accessPoints],
   };
   const chunks: Uint8Array[] = [];
-  let moofBytes = positionBytes;
-  for (const [i, packets] of fragments.entries()) {
+  let endBytes = positionBytes;
+  const put = (chunk: Uint8Array): void => {
+    chunks.push(chunk);
+    endBytes += chunk.byteLength;
+    next.unsealedChecksum = crc32(chunk, next.unsealedChecksum);
+  };
+  boxes.forEach(put);
+  for (const [earlierInBatch, packets] of fragments.entries()) {
     const video = videoRun(next, packets);
     const audio = audioRun(next, packets);
     const [first] = video.samples;
-    if (first?.key) next.accessPoints.push({ timeTicks: video.startTicks + first.offsetTicks, moofBytes });
-    const paddedFrom = i === fragments.length - 1 ? moofBytes : null;
-    for (const chunk of fragment(++next.fragments, video, audio, paddedFrom)) {
-      chunks.push(chunk);
-      moofBytes += chunk.byteLength;
-    }
+    const timeTicks = video.startTicks + (first?.offsetTicks ?? 0);
+    if (first?.key) next.accessPoints.push({ timeTicks, moofBytes: endBytes });
+    fragment(++next.fragments, video, audio).forEach(put);
+    const isLast = earlierInBatch === fragments.length - 1;
+    const padding = isLast ? paddingBytes(endBytes + SEAL_BYTES) : 0;
+    put(sealBox(earlierInBatch, next.unsealedChecksum, padding));
+    next.unsealedChecksum = 0;
   }
   return { state: next, chunks };
 }

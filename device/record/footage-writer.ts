@@ -9,7 +9,7 @@ import { noteBox, type FootageNote } from '../kernel/fmp4/note.ts';
 import { randomAccessBox } from '../kernel/fmp4/random-access.ts';
 import type { Fragment } from './cut.ts';
 import type { Disk, DiskFile } from './disk.ts';
-import { beginFile, durationMs, encodeFragments, type FileState } from './encode.ts';
+import { beginFile, durationMs, encodeBatch, type FileState } from './encode.ts';
 import { partPath, readyPath } from './footage-path.ts';
 
 export interface FootageWriterOptions {
@@ -66,7 +66,7 @@ export class FootageWriter {
 
   /** Makes `fragments` durable, and that the file belongs to `eventIds`. All or nothing. */
   async append(fragments: readonly Fragment[], eventIds: readonly string[]): Promise<void> {
-    const chunks: Uint8Array[] = [];
+    const boxes: Uint8Array[] = [];
     let state = this.#state;
     const isNoted = state !== null && sameIds(eventIds, this.#eventIds);
     const [first] = fragments;
@@ -75,16 +75,16 @@ export class FootageWriter {
       if (!key) return;
       const begun = beginFile(first.stream, key);
       state = begun.state;
-      chunks.push(begun.head);
+      boxes.push(begun.head);
     }
     if (!isNoted) {
       const { kind, id, cameraId } = this.#options;
       const note: FootageNote = { kind, id, cameraId, startUtcMs: state.startUtcMs, eventIds };
       const box = noteBox(note);
-      chunks.push(first ? box : noteBox(note, paddingBytes(this.#sizeBytes + box.byteLength)));
+      boxes.push(first ? box : noteBox(note, paddingBytes(this.#sizeBytes + box.byteLength)));
     }
-    const encoded = encodeFragments(state, fragments, this.#sizeBytes + byteLength(chunks));
-    await this.#commit([...chunks, ...encoded.chunks]);
+    const encoded = encodeBatch(state, boxes, fragments, this.#sizeBytes);
+    await this.#commit(encoded.chunks);
     this.#state = encoded.state;
     if (!isNoted) this.#eventIds = eventIds;
   }

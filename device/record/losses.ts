@@ -53,13 +53,13 @@ export class Losses {
   /** The stretch is over. */
   tell(): void {
     if (!this.#stretch) return;
-    const { cameraId, emit, meter } = this.#options;
+    const { cameraId, meter } = this.#options;
     const { reason } = this.#stretch;
     const startUtcMs = Math.round(this.#stretch.startUtcMs);
     const endUtcMs = Math.round(this.#stretch.endUtcMs);
     this.#stretch = null;
     meter.count('spyoncino_gap_seconds_total', { reason: reason.code }, (endUtcMs - startUtcMs) / 1000);
-    emit({ type: 'gap', cameraId, startUtcMs, endUtcMs, reason: reason.report() });
+    this.#options.emit({ type: 'gap', cameraId, startUtcMs, endUtcMs, reason: reason.report() });
   }
 
   #extend(lost: Stretch, toleranceMs: number): void {

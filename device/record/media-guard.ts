@@ -22,16 +22,14 @@ export async function expectMedia({ dataDir, mediaId }: MediaPlace): Promise<voi
  * neither filled, nor taken for a disk whose files somebody deleted.
  */
 export function guardedDisk(place: MediaPlace): Disk {
-  const guarded =
-    <A extends readonly unknown[], R>(work: (...args: A) => Promise<R>) =>
-    async (...args: A): Promise<R> => {
-      await expectMedia(place);
-      return await work(...args);
-    };
+  const guard = async <T>(work: () => Promise<T>): Promise<T> => {
+    await expectMedia(place);
+    return await work();
+  };
   return {
-    makeDirectory: guarded(realDisk.makeDirectory),
-    create: guarded(realDisk.create),
-    reopen: guarded(realDisk.reopen),
-    rename: guarded(realDisk.rename),
+    makeDirectory: (path) => guard(() => realDisk.makeDirectory(path)),
+    create: (path) => guard(() => realDisk.create(path)),
+    reopen: (path, sizeBytes) => guard(() => realDisk.reopen(path, sizeBytes)),
+    rename: (from, to) => guard(() => realDisk.rename(from, to)),
   };
 }

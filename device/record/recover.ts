@@ -8,7 +8,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { renameDurable } from '../kernel/durable-file.ts';
 import { coverageOf, durationMsOf, readerOf } from '../kernel/fmp4/describe.ts';
 import type { FootageNote } from '../kernel/fmp4/note.ts';
-import { isSealed, scanFile, type ScannedFile } from '../kernel/fmp4/scan.ts';
+import { scanFile, untorn, type ScannedFile } from '../kernel/fmp4/scan.ts';
 import type { Log } from '../kernel/log.ts';
 import { cameraFolder, isOfRun, PART_SUFFIX } from './footage-path.ts';
 import { expectMedia, type MediaPlace } from './media-guard.ts';
@@ -66,7 +66,7 @@ async function* unfinished(
         }
         return [];
       })
-    ).toSorted();
+    ).toSorted((a, b) => (a < b ? -1 : 1));
   for (const day of await names(folder)) {
     for (const name of await names(join(folder, day))) {
       if (!name.endsWith(PART_SUFFIX) || isOfRun(name.slice(0, -PART_SUFFIX.length), run)) continue;
@@ -76,10 +76,10 @@ async function* unfinished(
 }
 
 async function complete(path: string, options: RecoverOptions): Promise<void> {
-  const { emit, log } = options;
+  const { log } = options;
   try {
     const fact = await recoverFile(path, options);
-    if (fact) emit(fact);
+    if (fact) options.emit(fact);
     else log.warn({ path }, 'a file that holds nothing playable was set aside');
   } catch (error) {
     log.error({ err: error, path }, 'an unfinished file cannot be completed now');
@@ -127,9 +127,7 @@ async function cutToWhole(path: string): Promise<WholeFile | null> {
   const read = readerOf(handle);
   const scanned = await scanFile(read, fileBytes);
   if (!scanned) return null;
-  const fragments = [...scanned.fragments];
-  // From the end: damage further inside is no torn write, and cutting there would cost good footage.
-  while (fragments.length > 0 && !(await isSealed(read, fragments.at(-1)!))) fragments.pop();
+  const fragments = await untorn(read, scanned.fragments);
   const isCut = fragments.length < scanned.fragments.length;
   const sizeBytes = isCut ? (fragments.at(-1)?.endBytes ?? 0) : scanned.wholeBytes;
   const note = scanned.notes.findLast(({ endBytes }) => endBytes <= sizeBytes)?.note;

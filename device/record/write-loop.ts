@@ -186,7 +186,7 @@ export class WriteLoop {
     take: Take,
     { cursor, fragments }: Cut,
   ): Promise<'done' | 'again' | 'gone'> {
-    const { emit, kind, losses, ranges } = this.#options;
+    const { kind, losses, ranges } = this.#options;
     const knownAs = writer.eventIds;
     this.#pinned = { first: take.cursor.video.gop, last: cursor.video.gop };
     try {
@@ -208,7 +208,9 @@ export class WriteLoop {
     this.#worked();
     ranges?.add(fragments);
     const { clip } = writer;
-    if (kind === 'clip' && clip && writer.eventIds !== knownAs) emit({ type: 'clip.partial', clip });
+    if (kind === 'clip' && clip && writer.eventIds !== knownAs) {
+      this.#options.emit({ type: 'clip.partial', clip });
+    }
     return 'done';
   }
 
@@ -220,13 +222,13 @@ export class WriteLoop {
   }
 
   async #finish(writer: FootageWriter): Promise<void> {
-    const { emit, kind, meter } = this.#options;
+    const { kind, meter } = this.#options;
     for (;;) {
       try {
         const fact = await writer.finish();
         if (!fact) return;
         meter.count('spyoncino_footage_closed_total', { kind });
-        emit(fact);
+        this.#options.emit(fact);
         return;
       } catch (error) {
         this.#failed(error);
@@ -238,8 +240,7 @@ export class WriteLoop {
   }
 
   #newFile(startUtcMs: number): FootageWriter {
-    const { cameraId, clock, dataDir, disk, idFor, kind, meter } = this.#options;
-    return new FootageWriter({ kind, id: idFor(startUtcMs), cameraId, dataDir, disk, meter, clock });
+    return new FootageWriter({ ...this.#options, id: this.#options.idFor(startUtcMs) });
   }
 
   /** A new file begins at a key frame: the rest of a GOP that went into another is lost with that. */

@@ -29,12 +29,30 @@ const NON_KEY = 0x0101_0000;
 const MDAT_HEADER_BYTES = 8;
 
 /**
- * Seals a fragment: a box that players skip. Its body begins with the CRC-32 of all bytes of `moof` and
- * `mdat`; zeros may follow, up to the end of a page.
+ * One fragment: `moof`, and `mdat` with all of `video` and then all of `audio` (ISO/IEC 14496-12 §8.8.4 ff.). A
+ * track without samples is left out. Data of samples is passed on, not copied.
  */
+export function fragment(sequence: number, video: Run, audio: Run): readonly Uint8Array[] {
+  const data = [...video.samples, ...audio.samples].map(({ data }) => data);
+  return [fragmentHeader(sequence, video, audio), ...data];
+}
+
+/** Closes a fragment: a box that players skip. */
 export const SEAL = 'free';
-/** Of the box with nothing but the checksum. */
-export const SEAL_BYTES = 12;
+/** Of its head; zeros may follow. */
+export const SEAL_BYTES = 16;
+
+/**
+ * Holds how many fragments of the same batch stand before it, and the CRC-32 of all bytes since the last seal up
+ * to here, of which `checksum` is that of what stands before it. `padding` zeros follow.
+ */
+export function sealBox(earlierInBatch: number, checksum: number, padding: number): Uint8Array {
+  const out = new BoxWriter();
+  const box = out.box(SEAL, () => out.u32(earlierInBatch).u32(0).zeros(padding)).finish();
+  const checksumAt = SEAL_BYTES - 4;
+  out.setU32(checksumAt, crc32(box.subarray(0, checksumAt), checksum));
+  return box;
+}
 
 /** What file systems and flash write as a whole; a multiple of every sector size. */
 const PAGE_BYTES = 4096;
@@ -42,25 +60,6 @@ const PAGE_BYTES = 4096;
 /** From `positionBytes` to the end of its page. */
 export const paddingBytes = (positionBytes: number): number =>
   (PAGE_BYTES - (positionBytes % PAGE_BYTES)) % PAGE_BYTES;
-
-/**
- * One fragment: `moof`, `mdat` with all of `video` and then all of `audio` (ISO/IEC 14496-12 §8.8.4 ff.), and
- * its seal. A track without samples is left out. Data of samples is passed on, not copied. When told where
- * it begins in the file (`paddedFrom`), its seal reaches to the end of a page.
- */
-export function fragment(
-  sequence: number,
-  video: Run,
-  audio: Run,
-  paddedFrom: number | null,
-): readonly Uint8Array[] {
-  const data = [...video.samples, ...audio.samples].map(({ data }) => data);
-  const chunks = [fragmentHeader(sequence, video, audio), ...data];
-  const checksum = chunks.reduce((sum, chunk) => crc32(chunk, sum), 0);
-  const endBytes = chunks.reduce((sum, { byteLength }) => sum + byteLength, (paddedFrom ?? 0) + SEAL_BYTES);
-  const padding = paddedFrom === null ? 0 : paddingBytes(endBytes);
-  return [...chunks, new BoxWriter().box(SEAL, (out) => out.u32(checksum).zeros(padding)).finish()];
-}
 
 /** `moof` and the header of its `mdat`. */
 function fragmentHeader(sequence: number, video: Run, audio: Run): Uint8Array {

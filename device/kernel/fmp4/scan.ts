@@ -12,12 +12,14 @@ export interface ScannedPicture {
   readonly shownTicks: number;
 }
 
-/** `moof`, `mdat` and the seal behind them. */
+/** `moof`, `mdat` and the seal behind them, with whatever stands between them and the fragment before. */
 export interface ScannedFragment {
   readonly startBytes: number;
   /** Where its seal begins. */
   readonly sealBytes: number;
   readonly endBytes: number;
+  /** Fragments before it that were written together with it. */
+  readonly earlierInBatch: number;
   readonly pictures: readonly ScannedPicture[];
 }
 
@@ -37,7 +39,7 @@ const HEADER_BYTES = 8;
  */
 export async function scanFile(read: ReadBytes, fileBytes: number): Promise<ScannedFile | null> {
   let video: ScannedFile['video'] | null = null;
-  let moof: { readonly startBytes: number; readonly body: Buffer } | null = null;
+  let moof: Buffer | null = null;
   const fragments: ScannedFragment[] = [];
   const notes: { note: FootageNote; endBytes: number }[] = [];
   let wholeBytes = 0;
@@ -50,15 +52,18 @@ export async function scanFile(read: ReadBytes, fileBytes: number): Promise<Scan
     if (sizeBytes < HEADER_BYTES || endBytes > fileBytes || !FOLLOWERS[previous]?.has(type)) break;
     const body = (): Promise<Buffer> => read(at + HEADER_BYTES, sizeBytes - HEADER_BYTES);
     if (type === 'moov') video = orWhenDamaged(null, readMovie, await body());
-    if (type === 'moof') moof = { startBytes: at, body: await body() };
+    if (type === 'moof') moof = await body();
     if (type === 'uuid') {
       const note = readNote(await body());
       if (!note) break;
       notes.push({ note, endBytes });
     }
     if (type === SEAL && moof) {
-      const pictures = orWhenDamaged([], readPictures, moof.body);
-      fragments.push({ startBytes: moof.startBytes, sealBytes: at, endBytes, pictures });
+      if (sizeBytes < SEAL_BYTES) break;
+      const startBytes = fragments.at(-1)?.endBytes ?? 0;
+      const earlierInBatch = (await read(at + HEADER_BYTES, 4)).readUInt32BE(0);
+      const pictures = orWhenDamaged([], readPictures, moof);
+      fragments.push({ startBytes, sealBytes: at, endBytes, earlierInBatch, pictures });
     }
     if (type === 'mfra' && (await read(endBytes - 4, 4)).readUInt32BE(0) !== sizeBytes) break;
     if (type !== 'moof' && type !== 'mdat') wholeBytes = endBytes;
@@ -81,16 +86,34 @@ const FOLLOWERS: Readonly<Record<string, ReadonlySet<string>>> = {
 };
 
 /**
- * Whether the bytes of `fragment` are those that were written. A file system may make a file longer before
- * its data is there, so that whole boxes hold what never arrived.
+ * Whether the bytes of a fragment are those that were written. A file system may make a file longer before its
+ * data is there, so that whole boxes hold what never arrived.
  */
-export async function isSealed(
-  read: ReadBytes,
-  { startBytes, sealBytes, endBytes }: ScannedFragment,
-): Promise<boolean> {
-  if (endBytes - sealBytes < SEAL_BYTES) return false;
+async function isSealed(read: ReadBytes, { startBytes, sealBytes }: ScannedFragment): Promise<boolean> {
   const bytes = await read(startBytes, sealBytes + SEAL_BYTES - startBytes);
-  return crc32(bytes.subarray(0, sealBytes - startBytes)) === bytes.readUInt32BE(bytes.byteLength - 4);
+  const checksumAt = bytes.byteLength - 4;
+  return crc32(bytes.subarray(0, checksumAt)) === bytes.readUInt32BE(checksumAt);
+}
+
+/**
+ * `fragments` up to the first that a power cut tore. Batches were made durable one by one, so only what was
+ * written together last can be torn, but of that anything: the end may have arrived and the beginning not.
+ * Damage further inside stays, as cutting there would cost good footage.
+ */
+export async function untorn(
+  read: ReadBytes,
+  fragments: readonly ScannedFragment[],
+): Promise<readonly ScannedFragment[]> {
+  let whole = fragments;
+  for (let last; (last = whole.at(-1));) {
+    const isLastSealed = await isSealed(read, last);
+    const first = isLastSealed ? Math.max(0, whole.length - 1 - last.earlierInBatch) : whole.length - 1;
+    let sealed = first;
+    while (sealed < whole.length && (await isSealed(read, whole[sealed]!))) sealed++;
+    if (sealed === whole.length) break;
+    whole = whole.slice(0, sealed);
+  }
+  return whole;
 }
 
 /** Fields of a damaged box may lie outside of it. */

@@ -96,7 +96,7 @@ async function recoverClip(dataDir: string): Promise<ClipReadyFact> {
 /** Where the file may end, or go on with anything, and is whole up to `end` nevertheless: behind a checksum. */
 function wholeAfter(bytes: Buffer, size: number): number | null {
   const { boxes } = readMp4(bytes);
-  const seal = boxes.find(({ type, start, end }) => type === 'free' && start + 12 <= size && size < end);
+  const seal = boxes.find(({ type, start, end }) => type === 'free' && start + 16 <= size && size < end);
   return seal?.end ?? null;
 }
 
