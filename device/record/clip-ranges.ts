@@ -15,11 +15,17 @@ export interface ClipRangesOptions {
   emit(fact: ClipPartialFact | ClipReadyFact): void;
 }
 
+interface EventStart {
+  readonly startUtcMs: number;
+  /** Pre-roll included. */
+  readonly fromUtcMs: number;
+}
+
 interface Range {
   fromUtcMs: number;
   readonly demand: Demand;
-  /** When each event began. */
-  readonly starts: Map<string, number>;
+  /** Of each event. */
+  readonly starts: Map<string, EventStart>;
   /** Null until told. */
   clipId: string | null;
   eventIds: readonly string[];
@@ -48,7 +54,7 @@ export class ClipRanges {
     }
     range.fromUtcMs = Math.min(range.fromUtcMs, fromUtcMs);
     range.demand.open(eventId);
-    range.starts.set(eventId, startUtcMs);
+    range.starts.set(eventId, { startUtcMs, fromUtcMs });
   }
 
   /** `endUtcMs`: post-roll included. */
@@ -88,7 +94,7 @@ export class ClipRanges {
 
   #tellBegun(range: Range, coverage: readonly Coverage[], settledUtcMs: number): void {
     const [first] = coverage;
-    const eventIds = eventsBefore(range, settledUtcMs);
+    const eventIds = eventsOf(range, ({ startUtcMs }) => startUtcMs <= settledUtcMs);
     if (!first || eventIds.length === range.eventIds.length) return;
     range.eventIds = eventIds;
     range.clipId ??= this.#options.idFor(first.startUtcMs);
@@ -99,7 +105,8 @@ export class ClipRanges {
     const [first] = coverage;
     if (!first) return;
     const clipId = range.clipId ?? this.#options.idFor(first.startUtcMs);
-    const clip = this.#describe(clipId, eventsBefore(range, endUtcMs), coverage);
+    const eventIds = eventsOf(range, ({ fromUtcMs }) => fromUtcMs < endUtcMs);
+    const clip = this.#describe(clipId, eventIds, coverage);
     this.#options.meter.count('spyoncino_footage_closed_total', { kind: 'clip' });
     this.#options.emit({ type: 'clip.ready', clip, sha256: null, coverage, recovered: false });
   }
@@ -121,8 +128,8 @@ export class ClipRanges {
   }
 }
 
-const eventsBefore = ({ demand, starts }: Range, utcMs: number): readonly string[] =>
-  demand.ids.filter((id) => (starts.get(id) ?? Infinity) < utcMs);
+const eventsOf = ({ demand, starts }: Range, isIn: (event: EventStart) => boolean): readonly string[] =>
+  demand.ids.filter((id) => isIn(starts.get(id)!));
 
 /** What of `coverage` lies between the two moments, in whole milliseconds. */
 function within(coverage: readonly Coverage[], fromUtcMs: number, toUtcMs: number): readonly Coverage[] {

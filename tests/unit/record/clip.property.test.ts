@@ -80,6 +80,36 @@ test('every packet of a take is in its clips once, in order, at its time', async
   );
 });
 
+test('in continuous recording every packet is in the segments once, in order, at its time', async () => {
+  await fc.assert(
+    fc.asyncProperty(scenario, fc.constantFrom(1000, 3000, 20_000), async (plan, segmentMs) => {
+      const disk = new MemoryDisk();
+      await using rig = await startRig({ ...plan, mode: 'continuous', segmentMs }, disk);
+      const arrivals = play(plan);
+      for (const { packet, info } of arrivals) await rig.play({ info, packets: [packet] });
+      await rig.recorder.close();
+
+      const expected = takeOf(arrivals, 0, -Infinity, Infinity);
+      const segments = rig
+        .segments()
+        .map((fact) => ({ fact, mp4: readMp4(disk.read(pathOf(rig.dataDir, fact))) }));
+      expect(rig.gaps()).toEqual([]);
+      expect(namesOf(segments.map(({ mp4 }) => mp4.tracks[0]))).toEqual(expected.video.map(nameOf));
+      if (plan.audio)
+        expect(namesOf(segments.map(({ mp4 }) => mp4.tracks[1]))).toEqual(expected.audio.map(nameOf));
+      for (const [i, { fact, mp4 }] of segments.entries()) {
+        const bytes = disk.read(pathOf(rig.dataDir, fact));
+        expect(fact.sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
+        expect(mp4.tracks[0]!.samples[0]!.key).toBe(true);
+        expectTimes(mp4.tracks, arrivals, fact.segment.durationMs);
+        const before = segments[i - 1]?.fact.coverage.at(-1)?.endUtcMs ?? 0;
+        expect(fact.coverage[0]!.startUtcMs).toBeGreaterThanOrEqual(before);
+      }
+    }),
+    { numRuns: 80 },
+  );
+});
+
 type Plan = typeof scenario extends fc.Arbitrary<infer T> ? T : never;
 
 /** What arrives of all generations, one after the other. */

@@ -32,8 +32,7 @@ async function playWith(
 }
 
 const stored = (rig: Rig, disk: MemoryDisk): readonly string[] =>
-  rig
-    .ready()
+  [...rig.segments(), ...rig.ready().filter(({ clip }) => clip.path !== null)]
     .flatMap((fact) => readMp4(disk.read(pathOf(rig.dataDir, fact))).tracks[0]!.samples)
     .map(nameOf);
 
@@ -209,15 +208,17 @@ test('whatever the disk does, wanted footage is stored once and in order, or tol
         gops: fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 5, maxLength: 12 }),
         bufferBytes: fc.integer({ min: 5000, max: 60_000 }),
         maxClipMs: fc.constantFrom(3000, 600_000),
+        mode: fc.constantFrom('events' as const, 'continuous' as const),
       }),
-      async ({ failures, operation: only, tornBytes, gops, bufferBytes, maxClipMs }) => {
+      async ({ failures, operation: only, tornBytes, gops, bufferBytes, maxClipMs, mode }) => {
         const disk = new MemoryDisk();
         disk.tornBytes = tornBytes;
         let i = 0;
         disk.fault = (operation) => {
           if (failures[i++] && (operation === only || operation === 'write')) throw full();
         };
-        await using rig = await startRig({ preRollMs: 0, bufferBytes, maxClipMs }, disk);
+        const settings = { mode, preRollMs: 0, bufferBytes, maxClipMs, segmentMs: maxClipMs };
+        await using rig = await startRig(settings, disk);
         rig.recorder.openEvent('e', START_UTC_MS);
         const stream = syntheticStream({ gops, bytes: 500 });
         await rig.play(stream);
