@@ -4,14 +4,14 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { ClipReadyFact, SegmentReadyFact } from '../../../device/contract/facts.ts';
+import type { ClipReadyFact } from '../../../device/contract/facts.ts';
 import { recoverFootage } from '../../../device/record/index.ts';
 import { scanFile } from '../../../device/kernel/fmp4/scan.ts';
 import { MemoryDisk } from './memory-disk.ts';
 import { readMp4 } from './mp4.ts';
 import { ManualClock } from './manual-clock.ts';
 import { MEDIA_ID, mountMedia } from '../../harness/media.ts';
-import { pathOf, quiet, startRig } from './rig.ts';
+import { pathOf, quiet, startRig, turns, type RecordFact } from './rig.ts';
 import { START_UTC_MS, syntheticStream } from './synthetic.ts';
 
 /** An unfinished file of several fragments, and what its clip would have said at the end. */
@@ -70,20 +70,11 @@ async function folderWith(path: string, bytes: Uint8Array): Promise<AsyncDisposa
 async function recover(
   dataDir: string,
   run = 'next',
-): Promise<readonly (ClipReadyFact | SegmentReadyFact)[]> {
-  const facts: (ClipReadyFact | SegmentReadyFact)[] = [];
-  await recoverFootage(
-    {
-      cameraId: 'porch',
-      dataDir,
-      mediaId: MEDIA_ID,
-      run,
-      clock: new ManualClock(START_UTC_MS),
-      log: quiet,
-      emit: (fact) => facts.push(fact),
-    },
-    new AbortController().signal,
-  );
+  { clock = new ManualClock(START_UTC_MS), facts = [] as RecordFact[] } = {},
+): Promise<readonly RecordFact[]> {
+  const emit = (fact: RecordFact): void => void facts.push(fact);
+  const options = { cameraId: 'porch', dataDir, mediaId: MEDIA_ID, run, clock, log: quiet, emit };
+  await recoverFootage(options, new AbortController().signal);
   return facts;
 }
 
@@ -195,6 +186,59 @@ test('a finished clip of the same name is never overwritten', async () => {
   expect(await recover(folder.dataDir)).toEqual([]);
   expect(await readFile(pathOf(folder.dataDir, ready), 'utf8')).toBe('footage');
   expect(await readFile(join(folder.dataDir, path))).toEqual(bytes);
+});
+
+test('a batch whose end arrived without its beginning counts for nothing', async () => {
+  const disk = new MemoryDisk();
+  await using rig = await startRig({ mode: 'continuous', segmentMs: 600_000 }, disk);
+  const { info, packets } = syntheticStream({ gops: Array.from({ length: 12 }, () => 10), bytes: 300 });
+  // Held up, so that the batch that follows has many fragments.
+  const stuck = Promise.withResolvers<void>();
+  await rig.play({ info, packets: packets.slice(0, 30) });
+  disk.fault = (operation) => (operation === 'write' ? stuck.promise : undefined);
+  await rig.play({ info, packets: packets.slice(30, 100) });
+  disk.fault = () => {};
+  stuck.resolve();
+  await rig.play({ info, packets: packets.slice(100) });
+  const [path] = [...disk.files.keys()] as [string];
+  const bytes = disk.read(path);
+  const seals = readMp4(bytes).boxes.filter(({ type }) => type === 'free');
+  const batches = seals.filter(({ end }) => end % 4096 === 0).map(({ end }) => end);
+  const large = batches.findIndex((end, i) => end - (batches[i - 1] ?? 0) > 3 * 4096);
+  const [start, end] = [batches[large - 1]!, batches[large]!];
+  const torn = Buffer.from(bytes.subarray(0, end)).fill(0, start + 4096, start + 8192);
+  await using folder = await folderWith(path.slice(rig.dataDir.length + 1), torn);
+  const [fact] = await recover(folder.dataDir);
+  if (fact?.type !== 'segment.ready') throw new Error('no segment was recovered');
+  const kept = await readFile(pathOf(folder.dataDir, fact));
+  const whole = seals.findLast((seal) => seal.end <= start + 4096)!.end;
+  expect(kept).toEqual(bytes.subarray(0, whole));
+  expect(fact.segment.sizeBytes).toBe(whole);
+});
+
+test('what the recorder of now writes is left to it', async () => {
+  const { path, bytes } = await unfinished();
+  await using folder = await folderWith(path, bytes);
+  expect(await recover(folder.dataDir, '7')).toEqual([]);
+  expect(await readFile(join(folder.dataDir, path))).toEqual(bytes);
+});
+
+test('recovery waits for a disk that is not there yet, and touches no other', async () => {
+  const { path, bytes, ready } = await unfinished();
+  await using folder = await folderWith(path, bytes);
+  await writeFile(
+    join(folder.dataDir, 'media/identity.json'),
+    JSON.stringify({ id: 'another', created_ts: 0 }),
+  );
+  const clock = new ManualClock(START_UTC_MS);
+  const facts: RecordFact[] = [];
+  const recovered = recover(folder.dataDir, 'next', { clock, facts });
+  while (clock.sleepers === 0) await turns();
+  expect(await readFile(join(folder.dataDir, path))).toEqual(bytes);
+  await mountMedia(folder.dataDir);
+  clock.advance(5000);
+  await recovered;
+  expect(facts).toEqual([ready]);
 });
 
 test('a camera without clips has nothing to recover', async () => {
