@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- capture|motion|record ...] [--rounds N] [--seconds N]`: numbers, nothing asserted.
+ * `npm run bench [-- capture|motion|record ...] [--rounds N] [--seconds N] [--dir DIR]`: numbers, nothing asserted.
  * Run it on a quiet machine; Debian packages as named by what is left out.
  */
 import { parseArgs } from 'node:util';
@@ -10,13 +10,15 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '30' },
+    dir: { type: 'string' },
   },
 });
 
 /** Loaded when wanted, so that one part can run while another cannot. */
 const PARTS: Readonly<Record<string, () => Promise<string>>> = {
   motion: async () => (await import('./motion.ts')).benchMotion(),
-  record: async () => (await import('./record.ts')).benchRecord(),
+  record: async () =>
+    (await import('./record.ts')).benchRecord({ seconds: Number(values.seconds), dir: values.dir }),
   capture: async () =>
     (await import('./capture.ts')).benchCapture({
       rounds: Number(values.rounds),

@@ -42,6 +42,12 @@ export const cpuMsOf = (roots: readonly number[]): number =>
 export const pssBytesOf = (roots: readonly number[]): number =>
   treeOf(roots).reduce((sum, pid) => sum + 1024 * field(`/proc/${pid}/smaps_rollup`, /^Pss: +(\d+) kB/m), 0);
 
+/** What this process, and its children that ended, gave to the kernel to write, and what of it became dirty pages (proc_pid_io(5)). */
+export const writtenBytes = (): { writtenBytes: number; dirtiedBytes: number } => ({
+  writtenBytes: field('/proc/self/io', /^wchar: (\d+)/m),
+  dirtiedBytes: field('/proc/self/io', /^write_bytes: (\d+)/m),
+});
+
 function field(path: string, pattern: RegExp): number {
   try {
     return Number(pattern.exec(readFileSync(path, 'utf8'))?.[1] ?? 0);
