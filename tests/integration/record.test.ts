@@ -89,6 +89,21 @@ test('a clip that grows plays before it is complete', async () => {
   expect(pictures).toHaveLength(25);
 });
 
+test('segments put one behind the other hold every picture once, and FFmpeg plays each', async () => {
+  const stream = await encode({ video: B_FRAMES, audio: ['-c:a', 'aac'] });
+  await using rig = await startRig({ mode: 'continuous', segmentMs: 3000 });
+  await rig.play(asCamera(stream, { startUtcMs: START_UTC_MS, rounds: 4 }));
+  await rig.recorder.close();
+  let pictures = 0;
+  for (const segment of rig.segments()) {
+    const played = await decode(pathOf(rig.dataDir, segment));
+    expect(played.complaints).toBe('');
+    pictures += played.pictures.length;
+  }
+  expect(rig.segments().length).toBeGreaterThan(5);
+  expect(pictures).toBe(400);
+});
+
 async function recordAll(rig: Awaited<ReturnType<typeof startRig>>, stream: EncodedStream): Promise<string> {
   rig.recorder.openEvent('e', START_UTC_MS + 3000);
   await rig.play(asCamera(stream, { startUtcMs: START_UTC_MS }));
