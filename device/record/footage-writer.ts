@@ -47,6 +47,11 @@ export class FootageWriter {
     this.#options = options;
   }
 
+  /** Whether there is a file of this name, with or without footage. */
+  get exists(): boolean {
+    return this.#isCreated;
+  }
+
   /** What later footage must match to go into this file; null until something is durable. */
   get begun(): { readonly stream: StreamInfo; readonly startUtcMs: number } | null {
     return this.#state;

@@ -108,7 +108,6 @@ class FootageRecorder implements Recorder {
       ranges: this.#ranges,
       idFor,
     });
-    if (settings.enabled && settings.mode === 'continuous') this.#loop.open(ALWAYS, () => 0);
   }
 
   stream(info: StreamInfo): void {
@@ -166,9 +165,19 @@ class FootageRecorder implements Recorder {
     this.#loop.open(id, () => this.#ring.firstFrom(startUtcMs - preRollMs));
   }
 
+  /** Mode `continuous` begins with a key frame, also after a failure of ours that ended the take. */
+  #wantAlways(key: MediaPacket): void {
+    const { enabled, mode } = this.#options.settings;
+    if (!enabled || mode !== 'continuous' || !this.#loop.isIdle) return;
+    this.#loop.open(ALWAYS, () => this.#ring.firstFrom(key.utcMs));
+  }
+
   #kept(packet: MediaPacket): void {
     if (packet.track === 'video') {
-      if (packet.key) this.#options.meter.set('spyoncino_ring_bytes', this.#ring.bytes);
+      if (packet.key) {
+        this.#options.meter.set('spyoncino_ring_bytes', this.#ring.bytes);
+        this.#wantAlways(packet);
+      }
       this.#loop.sawPicture(decodeUtcMs(packet, this.#timescale), packet.key);
     }
     this.#loop.sawBytes(packet.data.byteLength);

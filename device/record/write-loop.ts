@@ -139,7 +139,7 @@ export class WriteLoop {
       take.sealed = next.ends === 'take';
       if (take.sealed && this.#wholeGops) this.#firstUnheld = firstBeyond(next.cursor);
       const first = next.fragments[0]?.video[0];
-      if (!writer && first) {
+      if (first && !writer?.exists) {
         writer = this.#newFile(first.utcMs);
         take.demand.forgetBefore(first.utcMs);
       }
@@ -154,6 +154,7 @@ export class WriteLoop {
       if (next.ends !== 'nothing') {
         if (writer) await this.#finishBeside(writer);
         if (next.ends === 'take') {
+          this.#options.ranges?.settle(take.demand.endUtcMs ?? -Infinity);
           this.#options.losses.tell();
           return;
         }
