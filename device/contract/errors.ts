@@ -191,6 +191,16 @@ export const ERRORS = {
     means: 'The index of the footage was written by a newer version.',
     advice: 'Start the newer version again, or restore the copy made before the upgrade.',
   },
+  INDEX_UNAVAILABLE: {
+    fault: 'internal',
+    means: 'The index of the footage cannot be asked now.',
+    advice: 'Nothing now: recording goes on, and the index comes back by itself. Ask again in a moment.',
+  },
+  AGENT_OFF: {
+    fault: 'operator',
+    means: 'The agent was not running.',
+    advice: 'If nobody stopped it: check the power supply, and the log from before.',
+  },
   FOOTAGE_NOT_FOUND: {
     fault: 'operator',
     means: 'There is no footage of this camera in this time.',
@@ -247,6 +257,13 @@ export class CodedError extends Error {
     super(detail === undefined ? ERRORS[code].means : `${ERRORS[code].means} (${detail})`, options);
     this.name = 'CodedError';
     this.code = code;
+  }
+
+  /** The error that was met in another thread or process. */
+  static of({ code, message }: ErrorReport): CodedError {
+    const error = new CodedError(code);
+    error.message = message;
+    return error;
   }
 
   get advice(): string {

@@ -16,6 +16,11 @@ export const HISTOGRAMS = {
   spyoncino_track_ms: { help: 'Tracking of one picture', buckets: FAST_MS, labels: [] },
   spyoncino_write_ms: { help: 'Writing one batch of fragments', buckets: SLOW_MS, labels: [] },
   spyoncino_fdatasync_ms: { help: 'Making written fragments durable', buckets: SLOW_MS, labels: [] },
+  spyoncino_index_commit_ms: {
+    help: 'Committing all facts that waited for the index, in one transaction',
+    buckets: SLOW_MS,
+    labels: [],
+  },
   spyoncino_publish_ms: { help: 'Publishing one message on the bus', buckets: FAST_MS, labels: [] },
   spyoncino_frame_to_event_ms: { help: 'Arrival of a picture to event.new', buckets: SLOW_MS, labels: [] },
 } as const;
@@ -47,6 +52,7 @@ export const COUNTERS = {
 export const GAUGES = {
   spyoncino_camera_up: { help: '1 while pictures arrive', labels: ['role'] },
   spyoncino_ring_bytes: { help: 'Packets of the recent past held in memory', labels: [] },
+  spyoncino_index_waiting_facts: { help: 'Facts that wait for the index', labels: [] },
   spyoncino_event_loop_delay_ms: { help: 'Event-loop delay, 99th percentile since last scrape', labels: [] },
   spyoncino_resident_bytes: { help: 'Resident memory of the process', labels: [] },
   spyoncino_bus_clients: { help: 'Clients connected to the bus', labels: [] },

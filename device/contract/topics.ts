@@ -152,12 +152,9 @@ export const TOPICS = {
         .number()
         .nullable()
         .meta({ description: 'of the last 24 h; null before there is enough' }),
-      forecast_days: z
-        .number()
-        .nullable()
-        .meta({
-          description: "how much footage the disk holds at today's rate, in days; null while unknown",
-        }),
+      forecast_days: z.number().nullable().meta({
+        description: "how much footage the disk holds at today's rate, in days; null while unknown",
+      }),
     }),
   },
   'storage.alarm': {

@@ -6,7 +6,6 @@ import { backoff } from '../kernel/backoff.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import { encodeHead, FrameReader } from './frames.ts';
-import { fromReport } from './report.ts';
 import { MAX_ANSWER_HEADER_BYTES, MAX_CROPS, type ServerMessage } from './protocol.ts';
 
 /** One that is worked on, one that waits, one that takes the latter's place. */
@@ -148,7 +147,7 @@ export class DetectClient implements DetectPort, AsyncDisposable {
     const request = this.#sent.get(message.id);
     this.#sent.delete(message.id);
     if (message.type === 'result') request?.answer.resolve(message.result);
-    else request?.answer.reject(fromReport(message.reason));
+    else request?.answer.reject(CodedError.of(message.reason));
     this.#flush();
   }
 

@@ -2,7 +2,6 @@ import { Worker } from 'node:worker_threads';
 import type { Detection } from '../contract/detect.ts';
 import { CodedError } from '../contract/errors.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { fromReport } from './report.ts';
 import type { ThreadMessage, ThreadRequest, ThreadStart } from './model-thread.ts';
 
 /** A GPU may compile shaders for a minute when it meets a model. */
@@ -57,7 +56,7 @@ export class ModelWorker implements AsyncDisposable {
       if (options.signal?.aborted) abort();
       const message = await worker.#answer(START_LIMIT_MS);
       if (message.type !== 'failed') return worker;
-      throw fromReport(message.reason);
+      throw CodedError.of(message.reason);
     } catch (error) {
       await worker[Symbol.asyncDispose]();
       throw error;

@@ -15,7 +15,9 @@ export const MIGRATIONS: readonly string[] = [
 
   CREATE TABLE camera (
     no            INTEGER PRIMARY KEY,
-    camera_id     TEXT NOT NULL UNIQUE
+    camera_id     TEXT NOT NULL UNIQUE,
+    -- Of the first fact of it; nothing was to be recorded before.
+    since_ms      INTEGER NOT NULL
   ) STRICT;
 
   -- One row per start of the agent. What lies between the end of one and the start of the next is a gap.
@@ -26,6 +28,7 @@ export const MIGRATIONS: readonly string[] = [
     alive_ms      INTEGER NOT NULL,
     ended         INTEGER NOT NULL DEFAULT 0
   ) STRICT;
+  CREATE INDEX run_alive ON run (alive_ms);
 
   -- Closed footage files. Committed only when file and name are durable on the disk.
   CREATE TABLE file (
@@ -45,7 +48,7 @@ export const MIGRATIONS: readonly string[] = [
     -- Known to be gone though nobody here deleted it.
     missing_ms    INTEGER
   ) STRICT;
-  CREATE INDEX file_time ON file (camera, start_ms, end_ms, missing_ms);
+  CREATE INDEX file_time ON file (camera, start_ms, end_ms, media, missing_ms);
   CREATE INDEX file_retention ON file (class, camera, start_ms) WHERE missing_ms IS NULL;
   CREATE INDEX file_uploaded ON file (class, camera, start_ms) WHERE uploaded_ms IS NOT NULL AND missing_ms IS NULL;
 
@@ -91,12 +94,13 @@ export const MIGRATIONS: readonly string[] = [
     start_ms      INTEGER NOT NULL,
     end_ms        INTEGER,
     is_protected  INTEGER NOT NULL DEFAULT 0,
-    clip          INTEGER REFERENCES clip ON DELETE SET NULL,
     state         TEXT NOT NULL
   ) STRICT;
-  CREATE INDEX event_time ON event (camera, start_ms);
-  CREATE INDEX event_open ON event (no) WHERE end_ms IS NULL;
-  CREATE INDEX event_clip ON event (clip);
+  CREATE INDEX event_time ON event (camera, start_ms, end_ms);
+  CREATE INDEX event_all ON event (start_ms);
+  -- Whoever looks for what reaches into a time looks LONG_MS back, and here for what is longer. Files never are.
+  CREATE INDEX event_long ON event (camera, end_ms) WHERE end_ms - start_ms > 7200000;
+  CREATE INDEX event_open ON event (camera, start_ms) WHERE end_ms IS NULL;
 
   -- The recording of one or more events: a file of its own, or (file IS NULL) a range over segments.
   CREATE TABLE clip (
@@ -108,7 +112,16 @@ export const MIGRATIONS: readonly string[] = [
     file          INTEGER REFERENCES file ON DELETE SET NULL
   ) STRICT;
   CREATE INDEX clip_time ON clip (camera, start_ms, end_ms);
+  CREATE INDEX clip_all ON clip (start_ms);
   CREATE INDEX clip_file ON clip (file);
+
+  -- Overlapping events share a clip; a long event goes on in several.
+  CREATE TABLE clip_event (
+    event         INTEGER NOT NULL REFERENCES event ON DELETE CASCADE,
+    clip          INTEGER NOT NULL REFERENCES clip ON DELETE CASCADE,
+    PRIMARY KEY (event, clip)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX clip_event_clip ON clip_event (clip, event);
 
   CREATE TABLE still (
     event         INTEGER PRIMARY KEY REFERENCES event ON DELETE CASCADE,
@@ -128,17 +141,28 @@ export const MIGRATIONS: readonly string[] = [
     code          TEXT NOT NULL,
     message       TEXT NOT NULL
   ) STRICT;
-  CREATE INDEX gap_time ON gap (camera, start_ms);
+  CREATE INDEX gap_time ON gap (camera, start_ms, end_ms);
+  CREATE INDEX gap_long ON gap (camera, end_ms) WHERE end_ms - start_ms > 7200000;
+  CREATE UNIQUE INDEX gap_open ON gap (camera) WHERE end_ms IS NULL;
 
   -- Files to delete: the row is committed before the file goes, and forgotten when that is durable.
   CREATE TABLE garbage (
     no            INTEGER PRIMARY KEY,
     media         INTEGER NOT NULL REFERENCES media,
-    path          TEXT NOT NULL UNIQUE,
-    since_ms      INTEGER NOT NULL
+    path          TEXT NOT NULL,
+    since_ms      INTEGER NOT NULL,
+    UNIQUE (media, path)
   ) STRICT;
 
-  -- What each consumer (upload, notifications, …) has yet to do; written in the transaction that commits the fact.
+  -- Who wants to be told of what (upload, notifications, …).
+  CREATE TABLE consumer (
+    name          TEXT NOT NULL,
+    kind          TEXT NOT NULL,
+    PRIMARY KEY (name, kind)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX consumer_kind ON consumer (kind, name);
+
+  -- What each consumer has yet to do; written in the transaction that commits the fact.
   CREATE TABLE outbox (
     no            INTEGER PRIMARY KEY,
     consumer      TEXT NOT NULL,
@@ -147,6 +171,8 @@ export const MIGRATIONS: readonly string[] = [
     created_ms    INTEGER NOT NULL,
     UNIQUE (consumer, kind, ref)
   ) STRICT;
+  CREATE INDEX outbox_order ON outbox (consumer, no);
+  CREATE INDEX outbox_ref ON outbox (ref);
 
   -- The hash chain of each camera. Links outlive the files they speak of.
   CREATE TABLE link (
@@ -166,5 +192,8 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX link_sha256 ON link (sha256);
   `,
 ];
+
+/** Longer than any clip or segment may be. */
+export const LONG_MS = 7_200_000;
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

@@ -1,0 +1,14 @@
+import type { Clock } from '../kernel/clock.ts';
+import type { Log } from '../kernel/log.ts';
+import type { Store } from './store.ts';
+
+/** What the functions of this room work on, in the worker and in the verbs of the CLI alike. */
+export interface LibraryContext {
+  readonly store: Store;
+  readonly dataDir: string;
+  /** Identity of the disk that footage is on now, and its row. */
+  readonly mediaId: string;
+  readonly media: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}

@@ -1,0 +1,103 @@
+import { CodedError, type ErrorReport } from '../contract/errors.ts';
+import type { ChainLink } from '../contract/library.ts';
+import type { Meter } from '../contract/metrics.ts';
+import { backoff } from '../kernel/backoff.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Log } from '../kernel/log.ts';
+import type { Committed, IndexFact } from './commit.ts';
+import { FactQueue } from './fact-queue.ts';
+
+export interface FactWriterOptions {
+  readonly commit: (facts: readonly IndexFact[]) => Promise<readonly Committed[]>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly meter: Meter;
+  /** Why nothing can be committed at the moment; null: it can again. */
+  readonly onTrouble: (reason: ErrorReport | null) => void;
+}
+
+const MAX_WAITING = 4096;
+const MAX_BATCH = 256;
+
+/**
+ * Group commit: while one batch is being made durable, the next gathers. A fact leaves only when the index has
+ * it, refuses it, or the queue overflows; committing twice does no harm, so a batch whose answer was lost is
+ * sent again.
+ */
+export class FactWriter {
+  readonly #o: FactWriterOptions;
+  readonly #queue: FactQueue;
+  readonly #stopping = new AbortController();
+  #writing: Promise<void> | null = null;
+  #isGivenUp = false;
+
+  constructor(options: FactWriterOptions) {
+    this.#o = options;
+    this.#queue = new FactQueue(MAX_WAITING, (fact) => this.#count(fact, 'not_committed'));
+  }
+
+  /** Resolves when the fact is durable in the index, with the place of its file in the chain, or given up. */
+  write(fact: IndexFact): Promise<ChainLink | null> {
+    const { promise, resolve } = Promise.withResolvers<ChainLink | null>();
+    if (this.#isGivenUp) {
+      this.#count(fact, 'index_unusable');
+      resolve(null);
+      return promise;
+    }
+    this.#queue.add({ fact, done: resolve });
+    this.#o.meter.set('spyoncino_index_waiting_facts', this.#queue.size);
+    this.#writing ??= this.#writeAll().finally(() => (this.#writing = null));
+    return promise;
+  }
+
+  /** There will be no index. */
+  giveUp(): void {
+    this.#isGivenUp = true;
+    this.#stopping.abort();
+    this.#queue.clear();
+  }
+
+  /** Waits for what is queued, as long as `limit` allows. */
+  async drain(limit: AbortSignal): Promise<void> {
+    const stop = (): void => this.giveUp();
+    limit.addEventListener('abort', stop, { once: true });
+    await this.#writing;
+    limit.removeEventListener('abort', stop);
+  }
+
+  async #writeAll(): Promise<void> {
+    const { clock, meter, onTrouble } = this.#o;
+    let delays = backoff({ firstMs: 500, maxMs: 30_000 });
+    let isFailing = false;
+    while (this.#queue.size > 0) {
+      const batch = this.#queue.take(MAX_BATCH);
+      try {
+        const startedMs = clock.monotonicMs();
+        const committed = await this.#o.commit(batch.map(({ fact }) => fact));
+        meter.observe('spyoncino_index_commit_ms', clock.monotonicMs() - startedMs);
+        for (const [i, { fact, done }] of batch.entries()) done(this.#linkOf(fact, committed[i]));
+        if (isFailing) onTrouble(null);
+        delays = backoff({ firstMs: 500, maxMs: 30_000 });
+        isFailing = false;
+      } catch (error) {
+        this.#queue.putBack(batch);
+        if (this.#isGivenUp) return this.#queue.clear();
+        isFailing = true;
+        onTrouble(CodedError.from(error, 'INDEX_UNAVAILABLE').report());
+        await clock.sleep(delays.next().value, this.#stopping.signal).catch(() => {});
+      }
+      meter.set('spyoncino_index_waiting_facts', this.#queue.size);
+    }
+  }
+
+  #linkOf(fact: IndexFact, committed: Committed | undefined): ChainLink | null {
+    if (committed && 'link' in committed) return committed.link;
+    this.#o.log.error({ fact, reason: committed?.refused }, 'the index refuses a fact');
+    this.#count(fact, 'refused');
+    return null;
+  }
+
+  #count({ type }: IndexFact, reason: string): void {
+    this.#o.meter.count('spyoncino_drops_total', { stage: 'library', reason: `${type} ${reason}` });
+  }
+}

@@ -1,0 +1,165 @@
+import type { ErrorReport } from '../contract/errors.ts';
+import type { CameraFact, EventFact, EventState, GapFact, StillFact } from '../contract/facts.ts';
+import type { ChainLink } from '../contract/library.ts';
+import type { Meter } from '../contract/metrics.ts';
+import type { StorageSettings } from '../contract/settings.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Log } from '../kernel/log.ts';
+import { TaskSet } from '../kernel/tasks.ts';
+import type { FootageFact } from './commit.ts';
+import { FactWriter } from './fact-writer.ts';
+import { openMedia } from './media.ts';
+import type { Opening } from './opening.ts';
+import type { AnswerOf, ArgumentsOf, OperationName } from './operations.ts';
+import { outageOf } from './outage.ts';
+import { LibraryWorker } from './worker.ts';
+
+export type { FootageFact } from './commit.ts';
+export type { OutboxItem, OutboxKind } from './outbox.ts';
+
+export interface LibraryOptions {
+  readonly dataDir: string;
+  readonly settings: StorageSettings;
+  readonly logLevel: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly meter: Meter;
+  /** What ails index and disk now, all of it; told when it changes. */
+  readonly onTroubles?: (troubles: readonly ErrorReport[]) => void;
+}
+
+/** What is kept: the index of all footage and events, and what can be asked of it. */
+export interface Library extends AsyncDisposable {
+  /** Identity of the disk that footage may be written to. */
+  readonly mediaId: string;
+  /** Events that an agent that died left open; they have ended now. */
+  readonly interrupted: readonly EventState[];
+  readonly troubles: readonly ErrorReport[];
+  /** Committed behind. Never blocks, never throws. */
+  take(fact: EventFact | StillFact | GapFact | CameraFact): void;
+  /** Resolves when the index has it: its place in the chain; null without a file, or when the index cannot take it. */
+  footage(fact: FootageFact): Promise<ChainLink | null>;
+  /** @throws CodedError INDEX_UNAVAILABLE and what the operation throws */
+  ask<K extends OperationName>(operation: K, ...argument: ArgumentsOf<K>): Promise<AnswerOf<K>>;
+}
+
+const ALIVE_MS = 30_000;
+const DRAIN_LIMIT_MS = 5000;
+
+/**
+ * Opens the index, or says in `troubles` why there is none: cameras record without it, and what they recorded is
+ * found on the disk later.
+ */
+export async function openLibrary(options: LibraryOptions): Promise<Library> {
+  const library = new WorkerLibrary(options);
+  await library.open();
+  return library;
+}
+
+class WorkerLibrary implements Library {
+  readonly #o: LibraryOptions;
+  readonly #worker: LibraryWorker;
+  readonly #writer: FactWriter;
+  readonly #troubles = new Map<'index' | 'commit' | 'remade' | 'media', ErrorReport>();
+  readonly #decided = Promise.withResolvers<void>();
+  readonly #stopping = new AbortController();
+  readonly #tasks: TaskSet;
+  #mediaId: string | null = null;
+  #interrupted: readonly EventState[] = [];
+
+  constructor(options: LibraryOptions) {
+    const { clock, dataDir, log, logLevel, meter, settings } = options;
+    this.#o = options;
+    this.#tasks = new TaskSet((name, error) => log.warn({ err: error, task: name }, 'the library could not'));
+    this.#worker = new LibraryWorker({
+      start: { dataDir, wantedMediaId: settings.mediaId, logLevel },
+      clock,
+      log,
+      meter,
+      onOpen: (opening) => this.#onOpen(opening),
+      onDown: (reason, isFinal) => {
+        this.#setTrouble('index', reason.report());
+        if (isFinal) this.#writer.giveUp();
+        this.#decided.resolve();
+      },
+    });
+    this.#writer = new FactWriter({
+      commit: (facts) => this.#worker.ask('commitFacts', facts),
+      clock,
+      log,
+      meter,
+      onTrouble: (reason) => this.#setTrouble('commit', reason),
+    });
+  }
+
+  async open(): Promise<void> {
+    const { clock, dataDir, settings } = this.#o;
+    this.#worker.start();
+    await this.#decided.promise;
+    if (this.#mediaId === null) {
+      const knowledge = { known: [], wanted: settings.mediaId };
+      const { mediaId, trouble } = await openMedia(dataDir, knowledge, clock.utcMs());
+      this.#mediaId = mediaId;
+      this.#setTrouble('media', trouble);
+    }
+    this.#tasks.run('alive', () => this.#stayAlive());
+  }
+
+  get mediaId(): string {
+    return this.#mediaId ?? '';
+  }
+
+  get interrupted(): readonly EventState[] {
+    return this.#interrupted;
+  }
+
+  get troubles(): readonly ErrorReport[] {
+    return [...this.#troubles.values()];
+  }
+
+  take(fact: EventFact | StillFact | GapFact | CameraFact): void {
+    if (fact.type === 'camera') {
+      const outage = outageOf(fact);
+      if (outage) void this.#writer.write(outage);
+    } else void this.#writer.write(fact.type === 'event' ? { type: 'event', event: fact.event } : fact);
+  }
+
+  footage(fact: FootageFact): Promise<ChainLink | null> {
+    return this.#writer.write(fact);
+  }
+
+  ask<K extends OperationName>(operation: K, ...argument: ArgumentsOf<K>): Promise<AnswerOf<K>> {
+    return this.#worker.ask(operation, ...argument);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
+    await this.#tasks.settle();
+    await this.#writer.drain(AbortSignal.timeout(DRAIN_LIMIT_MS));
+    await this.#worker.close();
+  }
+
+  #onOpen({ mediaId, mediaTrouble, remade, interrupted }: Opening): void {
+    this.#mediaId ??= mediaId;
+    this.#interrupted = interrupted;
+    this.#troubles.delete('index');
+    if (remade) this.#troubles.set('remade', remade);
+    this.#setTrouble('media', mediaTrouble);
+    this.#decided.resolve();
+  }
+
+  #setTrouble(source: 'index' | 'commit' | 'media', reason: ErrorReport | null): void {
+    if (reason) this.#troubles.set(source, reason);
+    else this.#troubles.delete(source);
+    this.#o.onTroubles?.(this.troubles);
+  }
+
+  async #stayAlive(): Promise<void> {
+    const { clock } = this.#o;
+    const stopped = this.#stopping.signal;
+    while (!stopped.aborted) {
+      await clock.sleep(ALIVE_MS, stopped).catch(() => {});
+      if (this.#worker.isOpen && !stopped.aborted) await this.#worker.ask('markAlive').catch(() => {});
+    }
+  }
+}

@@ -1,0 +1,100 @@
+import type { ErrorReport } from '../contract/errors.ts';
+import { CodedError } from '../contract/errors.ts';
+import type { EventState } from '../contract/facts.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Log } from '../kernel/log.ts';
+import type { LibraryContext } from './context.ts';
+import { openMedia } from './media.ts';
+import { setIndexAside, Store } from './store.ts';
+
+export interface OpeningOptions {
+  readonly dataDir: string;
+  /** The only disk that the configuration allows. */
+  readonly wantedMediaId: string | null;
+  /** Something was wrong with the index before. */
+  readonly check: boolean;
+  /** Of this agent, when it has opened the index before. */
+  readonly run: number | null;
+}
+
+export interface Opening {
+  readonly run: number;
+  readonly mediaId: string;
+  /** Why nothing can be recorded to the disk that is mounted. */
+  readonly mediaTrouble: ErrorReport | null;
+  /** Why the index was set aside and begun anew; null when it was not. */
+  readonly remade: ErrorReport | null;
+  /** Events that nobody ended when the agent before died; they are now. */
+  readonly interrupted: readonly EventState[];
+}
+
+/** Opens the index for the agent. */
+export async function openAsOwner(
+  { dataDir, wantedMediaId, check, run }: OpeningOptions,
+  { clock, log }: { clock: Clock; log: Log },
+): Promise<{ readonly context: LibraryContext; readonly opening: Opening }> {
+  const { store, remade } = await openOrRemake(dataDir, check, clock, log);
+  const known = store
+    .all<{ media_id: string }>('SELECT media_id FROM media ORDER BY accepted_ms, no')
+    .map(({ media_id }) => media_id);
+  const { mediaId, trouble } = await openMedia(dataDir, { known, wanted: wantedMediaId }, clock.utcMs());
+  const nowMs = Math.round(clock.utcMs());
+  return store.transaction(() => {
+    const media = mediaNo(store, mediaId, nowMs);
+    const interrupted = run === null ? endInterrupted(store, nowMs) : [];
+    const opened =
+      run ??
+      store.get<{ no: number }>('INSERT INTO run (started_ms, alive_ms) VALUES (?1, ?1) RETURNING no', nowMs)!
+        .no;
+    return {
+      context: { store, dataDir, mediaId, media, clock, log },
+      opening: { run: opened, mediaId, mediaTrouble: trouble, remade, interrupted },
+    };
+  });
+}
+
+/** Says in the index that the agent was there until now. */
+export function endRun({ store, clock }: LibraryContext): void {
+  store.run(
+    'UPDATE run SET alive_ms = max(alive_ms, ?), ended = 1 WHERE no = (SELECT max(no) FROM run)',
+    Math.round(clock.utcMs()),
+  );
+}
+
+async function openOrRemake(
+  dataDir: string,
+  check: boolean,
+  clock: Clock,
+  log: Log,
+): Promise<{ store: Store; remade: ErrorReport | null }> {
+  try {
+    return { store: await Store.open({ dataDir, as: 'owner', check }), remade: null };
+  } catch (error) {
+    if (!(error instanceof CodedError && error.code === 'INDEX_UNUSABLE')) throw error;
+    const aside = await setIndexAside(dataDir, clock.utcMs());
+    log.error(
+      { err: error, aside },
+      'the index of the footage was set aside; it is made anew from the footage',
+    );
+    return { store: await Store.open({ dataDir, as: 'owner' }), remade: error.report() };
+  }
+}
+
+export function mediaNo(store: Store, mediaId: string, nowMs: number): number {
+  store.run('INSERT OR IGNORE INTO media (media_id, accepted_ms) VALUES (?, ?)', mediaId, nowMs);
+  return store.get<{ no: number }>('SELECT no FROM media WHERE media_id = ?', mediaId)!.no;
+}
+
+/** What the agent before left open ends when it was last alive: outages, and events with the last sighting. */
+function endInterrupted(store: Store, nowMs: number): EventState[] {
+  const last = store.get<{ alive_ms: number }>('SELECT alive_ms FROM run ORDER BY no DESC LIMIT 1');
+  store.run('UPDATE gap SET end_ms = max(start_ms, ?) WHERE end_ms IS NULL', last?.alive_ms ?? nowMs);
+  const open = store.all<{ no: number; state: string }>('SELECT no, state FROM event WHERE end_ms IS NULL');
+  return open.map(({ no, state }) => {
+    const event = JSON.parse(state) as EventState;
+    const ended = { ...event, endUtcMs: event.lastSeenUtcMs, endReason: 'interrupted' as const };
+    const endMs = Math.max(Math.round(event.startUtcMs), Math.round(event.lastSeenUtcMs));
+    store.run('UPDATE event SET end_ms = ?, state = ? WHERE no = ?', endMs, JSON.stringify(ended), no);
+    return ended;
+  });
+}

@@ -1,0 +1,23 @@
+import { commitFacts, markAlive } from './commit.ts';
+import type { LibraryContext } from './context.ts';
+import { markUploaded, outboxDone, outboxTake, registerConsumers } from './outbox.ts';
+
+/**
+ * What the worker can be asked. Each runs in its thread; arguments and answers are structured clones. One that
+ * does not await is not interrupted by another.
+ */
+export const OPERATIONS = {
+  commitFacts,
+  markAlive,
+  registerConsumers,
+  outboxTake,
+  outboxDone,
+  markUploaded,
+} satisfies Record<string, (context: LibraryContext, argument: never) => unknown>;
+
+export type Operations = typeof OPERATIONS;
+export type OperationName = keyof Operations;
+/** What follows the name when it is asked. */
+export type ArgumentsOf<K extends OperationName> =
+  Parameters<Operations[K]> extends [unknown, infer Argument] ? [Argument] : [];
+export type AnswerOf<K extends OperationName> = Awaited<ReturnType<Operations[K]>>;

@@ -1,0 +1,82 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { ErrorReport } from '../../../device/contract/errors.ts';
+import { noMeter } from '../../../device/contract/metrics.ts';
+import { systemClock } from '../../../device/kernel/clock.ts';
+import { openLibrary, type Library } from '../../../device/library/index.ts';
+import { indexPath, Store } from '../../../device/library/store.ts';
+import { event, segment, silent } from './rig.ts';
+
+let dataDir: string;
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'spyoncino-library-'));
+});
+afterEach(() => rm(dataDir, { recursive: true }));
+
+const open = (onTroubles?: (troubles: readonly ErrorReport[]) => void): Promise<Library> =>
+  openLibrary({
+    dataDir,
+    settings: {
+      mediaId: null,
+      headroomBytes: 0,
+      cleanupIntervalMs: 30_000,
+      retention: {
+        continuous: { maxAgeMs: null, maxBytes: null },
+        event: { maxAgeMs: null, maxBytes: null },
+      },
+    },
+    logLevel: 'silent',
+    clock: systemClock,
+    log: silent,
+    meter: noMeter,
+    ...(onTroubles ? { onTroubles } : {}),
+  });
+
+test('what was taken before it was closed is there when it is opened again', async () => {
+  let mediaId;
+  {
+    await using library = await open();
+    mediaId = library.mediaId;
+    library.take({ type: 'event', phase: 'new', event: event('e'), frameArrivedUtcMs: 0 });
+    const links = await Promise.all([library.footage(segment('a')), library.footage(segment('b'))]);
+    expect(links).toMatchObject([{ position: 1 }, { position: 2 }]);
+    library.take({
+      type: 'event',
+      phase: 'update',
+      event: event('e', { score: 0.95 }),
+      frameArrivedUtcMs: 0,
+    });
+  }
+  await using library = await open();
+  expect(library.mediaId).toBe(mediaId);
+  expect(library.troubles).toEqual([]);
+  expect(library.interrupted).toMatchObject([{ eventId: 'e', score: 0.95, endReason: 'interrupted' }]);
+});
+
+test('a damaged index is set aside and made anew', async () => {
+  await mkdir(join(dataDir, 'state'));
+  await writeFile(
+    indexPath(dataDir),
+    'not a database at all, but long enough to be taken for one'.repeat(100),
+  );
+  await using library = await open();
+  expect(library.troubles).toMatchObject([{ code: 'INDEX_UNUSABLE' }]);
+  expect(await library.footage(segment('a'))).toMatchObject({ position: 1 });
+  expect(await readdir(join(dataDir, 'state'))).toContainEqual(
+    expect.stringMatching(/^index\.sqlite\.unusable-/),
+  );
+});
+
+test('an index of a newer version is not touched, and recording can go on', async () => {
+  {
+    using store = await Store.open({ dataDir, as: 'owner' });
+    store.run('PRAGMA user_version = 999');
+  }
+  await using library = await open();
+  expect(library.troubles).toMatchObject([{ code: 'INDEX_NEWER' }]);
+  expect(library.mediaId).not.toBe('');
+  expect(await library.footage(segment('a'))).toBeNull();
+  await expect(library.ask('markAlive')).rejects.toMatchObject({ code: 'INDEX_UNAVAILABLE' });
+});
