@@ -3,12 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createBus } from './bus/index.ts';
 import { CameraDesk } from './camera-desk.ts';
+import type { ErrorReport } from './contract/errors.ts';
 import type { CameraPhase } from './contract/facts.ts';
 import type { Settings } from './contract/settings.ts';
 import { DetectDesk, publishDetectorState } from './detect-desk.ts';
 import { createMeter, mergeMetrics, serveMetrics } from './health/index.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Log } from './kernel/log.ts';
+import { openLibrary } from './library/index.ts';
 
 export interface AppOptions {
   readonly settings: Settings;
@@ -22,7 +24,14 @@ export interface App extends AsyncDisposable {
   readonly metricsPort: number;
   /** Resolves once every camera and the detector either work or have said why not. */
   readonly settled: Promise<void>;
-  state(): { readonly cameras: readonly CameraSummary[]; readonly detector: string };
+  state(): AppState;
+}
+
+export interface AppState {
+  readonly cameras: readonly CameraSummary[];
+  readonly detector: string;
+  /** What ails the index of the footage or its disk. */
+  readonly library: readonly ErrorReport[];
 }
 
 export interface CameraSummary {
@@ -45,6 +54,18 @@ export async function startApp({ settings, version, clock, log }: AppOptions): P
     await createBus({ nodeId: settings.nodeId, ...settings.bus, version, meter, log, clock }),
   );
 
+  const { dataDir, logLevel } = settings;
+  const library = await openLibrary({
+    dataDir,
+    settings: settings.storage,
+    logLevel,
+    clock,
+    log,
+    meter,
+    onTroubles: (troubles) => log.warn({ troubles }, 'state of the library'),
+  });
+  building.use(library);
+
   const runDir = await mkdtemp(join(tmpdir(), 'spyoncino-'));
   building.defer(() => rm(runDir, { recursive: true, force: true }));
   const detectSocket = join(runDir, 'detect.sock');
@@ -57,8 +78,8 @@ export async function startApp({ settings, version, clock, log }: AppOptions): P
 
   const detector = new DetectDesk({
     settings: settings.detection,
-    dataDir: settings.dataDir,
-    logLevel: settings.logLevel,
+    dataDir,
+    logLevel,
     socket: detectSocket,
     meter,
     clock,
@@ -71,16 +92,20 @@ export async function startApp({ settings, version, clock, log }: AppOptions): P
   detector.start();
   building.defer(() => detector.stop());
 
+  let lastRun = 0;
+  const nextRun = (): string => (lastRun = Math.max(lastRun + 1, clock.utcMs())).toString(36);
   const cameras = settings.cameras
     .filter(({ enabled }) => enabled)
     .map(
       (camera) =>
         new CameraDesk({
           settings: camera,
-          dataDir: settings.dataDir,
-          logLevel: settings.logLevel,
+          dataDir,
+          logLevel,
           detectSocket,
+          nextRun,
           bus,
+          library,
           meter,
           clock,
           log,
@@ -111,7 +136,11 @@ export async function startApp({ settings, version, clock, log }: AppOptions): P
     busPort: bus.port,
     metricsPort: metrics.port,
     settled: settled.promise,
-    state: () => ({ cameras: cameras.map((camera) => camera.summary()), detector: detector.summary() }),
+    state: () => ({
+      cameras: cameras.map((camera) => camera.summary()),
+      detector: detector.summary(),
+      library: library.troubles,
+    }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

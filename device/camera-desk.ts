@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { cameraPayload, publishFact, type Bus } from './bus/index.ts';
+import { cameraPayload, publishFact, publishFootage, type Bus } from './bus/index.ts';
 import { CodedError, type ErrorReport } from './contract/errors.ts';
 import type { CameraFact, CameraPhase, EventFact, EventState, Fact } from './contract/facts.ts';
 import type { CameraHostCommand, CameraHostMessage } from './contract/host.ts';
@@ -10,6 +10,8 @@ import type { Payload } from './contract/topics.ts';
 import type { Clock } from './kernel/clock.ts';
 import { SupervisedChild, type ChildExit } from './kernel/child.ts';
 import type { Log } from './kernel/log.ts';
+import { TaskSet } from './kernel/tasks.ts';
+import type { Library } from './library/index.ts';
 import { MetricsDesk } from './metrics-desk.ts';
 
 export interface CameraDeskOptions {
@@ -17,7 +19,10 @@ export interface CameraDeskOptions {
   readonly dataDir: string;
   readonly logLevel: string;
   readonly detectSocket: string;
+  /** Names the next process; never gives the same name twice, whichever camera asks. */
+  readonly nextRun: () => string;
   readonly bus: Bus;
+  readonly library: Library;
   readonly meter: Meter;
   readonly clock: Clock;
   readonly log: Log;
@@ -36,8 +41,10 @@ export const CAMERA_HOST_FLAGS = [
 ];
 
 /**
- * The agent's side of one camera: keeps its host alive, publishes what it says, and speaks for it when it dies
- * (open events end as `interrupted`, the status names the reason).
+ * The agent's side of one camera: keeps its host alive, has what it says published and indexed, and speaks for it
+ * when it dies (open events end as `interrupted`, the status names the reason).
+ *
+ * Events are published at once and indexed behind; footage is published when the index has it.
  */
 export class CameraDesk {
   readonly #o: CameraDeskOptions;
@@ -45,11 +52,15 @@ export class CameraDesk {
   readonly #metrics: MetricsDesk;
   readonly #streams = new Map<StreamRole, CameraFact>();
   readonly #openEvents = new Map<string, EventState>();
+  readonly #tasks: TaskSet;
   #state: Payload<'status.camera.*'>;
 
   constructor(options: CameraDeskOptions) {
     this.#o = options;
-    const { settings, dataDir, logLevel, detectSocket, clock, log } = options;
+    const { settings, dataDir, logLevel, detectSocket, library, nextRun, clock, log } = options;
+    this.#tasks = new TaskSet((name, error) =>
+      log.error({ err: error, task: name }, 'background work failed'),
+    );
     this.#child = new SupervisedChild<CameraHostCommand, CameraHostMessage>({
       name: `camera ${settings.cameraId}`,
       entry: fileURLToPath(new URL('./camera-host.ts', import.meta.url)),
@@ -61,8 +72,9 @@ export class CameraDesk {
         type: 'start',
         settings,
         dataDir,
+        mediaId: library.mediaId,
         logLevel,
-        run: clock.utcMs().toString(36),
+        run: nextRun(),
         detectSocket,
       }),
       stopCommand: { type: 'stop' },
@@ -84,6 +96,7 @@ export class CameraDesk {
 
   async stop(): Promise<void> {
     await this.#child.stop();
+    await this.#tasks.settle();
   }
 
   metrics(): Promise<readonly object[]> {
@@ -105,35 +118,59 @@ export class CameraDesk {
   }
 
   #take(fact: Fact): void {
-    if (fact.type === 'camera') {
-      this.#streams.set(fact.role, fact);
-      this.#publishState(null);
-      return;
-    }
-    if (fact.type === 'event') this.#remember(fact);
-    publishFact(this.#o.bus, fact);
-    if (fact.type === 'event' && fact.phase === 'new') {
-      this.#o.meter.observe('spyoncino_frame_to_event_ms', this.#o.clock.utcMs() - fact.frameArrivedUtcMs);
+    const { bus, library } = this.#o;
+    switch (fact.type) {
+      case 'camera':
+        this.#streams.set(fact.role, fact);
+        library.take(fact);
+        this.#publishState(null);
+        break;
+      case 'event':
+        this.#takeEvent(fact);
+        break;
+      case 'clip.ready':
+      case 'segment.ready':
+        this.#tasks.run('publish footage', async () =>
+          publishFootage(bus, fact, await library.footage(fact)),
+        );
+        break;
+      case 'still':
+        library.take(fact);
+        break;
+      case 'gap':
+        library.take(fact);
+        publishFact(bus, fact);
+        break;
+      default:
+        publishFact(bus, fact);
     }
   }
 
-  #remember({ phase, event }: EventFact): void {
+  #takeEvent(fact: EventFact): void {
+    const { phase, event, frameArrivedUtcMs } = fact;
     if (phase === 'end') this.#openEvents.delete(event.eventId);
     else this.#openEvents.set(event.eventId, event);
+    publishFact(this.#o.bus, fact);
+    this.#o.library.take(fact);
+    if (phase === 'new') {
+      this.#o.meter.observe('spyoncino_frame_to_event_ms', this.#o.clock.utcMs() - frameArrivedUtcMs);
+    }
   }
 
   #mourn({ expected, code, signal, retryInMs }: ChildExit): void {
     for (const event of this.#openEvents.values()) {
       const ended = { ...event, endUtcMs: event.lastSeenUtcMs, endReason: 'interrupted' as const };
-      publishFact(this.#o.bus, { type: 'event', phase: 'end', event: ended, frameArrivedUtcMs: 0 });
+      this.#takeEvent({ type: 'event', phase: 'end', event: ended, frameArrivedUtcMs: 0 });
     }
-    this.#openEvents.clear();
     this.#streams.clear();
     if (!expected) {
       const how = signal ?? `exit ${code}`;
       this.#o.meter.count('spyoncino_child_exits_total', { child: 'camera', reason: how });
       const next = retryInMs === null ? '' : `, starts again in ${Math.round(retryInMs)} ms`;
-      this.#publishState(this.#overall('down', new CodedError('CAMERA_HOST_CRASHED', how + next).report()));
+      const reason = new CodedError('CAMERA_HOST_CRASHED', how + next).report();
+      const { cameraId } = this.#o.settings;
+      this.#o.library.outage({ cameraId, utcMs: this.#o.clock.utcMs(), reason });
+      this.#publishState(this.#overall('down', reason));
     } else this.#publishState(this.#overall('stopped', null));
   }
 

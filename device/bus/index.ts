@@ -1,5 +1,5 @@
 export { createBus, type Bus, type BusLimits, type BusOptions } from './broker.ts';
-export { cameraPayload, publishFact } from './facts.ts';
+export { cameraPayload, publishFact, publishFootage } from './facts.ts';
 export { globToFilter, matches, mqttToTopic, topicToMqtt } from './names.ts';
 export {
   subscribe,

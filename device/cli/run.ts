@@ -84,7 +84,7 @@ async function runAgent(settings: Settings, log: Log): Promise<number> {
 }
 
 function welcome(app: App, settings: Settings, version: string): string {
-  const { cameras, detector } = app.state();
+  const { cameras, detector, library } = app.state();
   const lines = [
     ...cameras.map(
       ({ cameraId, state, detail }) => `  camera    ${cameraId}: ${state}${detail ? `, ${detail}` : ''}`,
@@ -93,6 +93,7 @@ function welcome(app: App, settings: Settings, version: string): string {
     `  bus       mqtt://${settings.bus.host}:${app.busPort}   try: npx spyoncino subscribe 'event.*'`,
     `  metrics   http://${settings.metrics.host}:${app.metricsPort}/metrics`,
     `  footage   ${friendlyPath(join(settings.dataDir, 'media'))}`,
+    ...library.map(({ message, advice }) => `  trouble   ${message} ${advice}`),
   ];
   return `spyoncino ${version} ready\n${lines.join('\n')}\n  Ctrl-C finishes the open clips and stops.\n`;
 }

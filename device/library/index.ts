@@ -1,12 +1,12 @@
 import type { ErrorReport } from '../contract/errors.ts';
-import type { CameraFact, EventFact, EventState, GapFact, StillFact } from '../contract/facts.ts';
+import type { CameraFact, EventFact, GapFact, StillFact } from '../contract/facts.ts';
 import type { ChainLink } from '../contract/library.ts';
 import type { Meter } from '../contract/metrics.ts';
 import type { StorageSettings } from '../contract/settings.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import { TaskSet } from '../kernel/tasks.ts';
-import type { FootageFact } from './commit.ts';
+import type { FootageFact, OutageFact } from './commit.ts';
 import { FactWriter } from './fact-writer.ts';
 import { openMedia } from './media.ts';
 import type { Opening } from './opening.ts';
@@ -32,11 +32,11 @@ export interface LibraryOptions {
 export interface Library extends AsyncDisposable {
   /** Identity of the disk that footage may be written to. */
   readonly mediaId: string;
-  /** Events that an agent that died left open; they have ended now. */
-  readonly interrupted: readonly EventState[];
   readonly troubles: readonly ErrorReport[];
   /** Committed behind. Never blocks, never throws. */
   take(fact: EventFact | StillFact | GapFact | CameraFact): void;
+  /** A camera gives nothing to record any more, though nothing says so by a fact. */
+  outage(outage: Omit<OutageFact, 'type'>): void;
   /** Resolves when the index has it: its place in the chain; null without a file, or when the index cannot take it. */
   footage(fact: FootageFact): Promise<ChainLink | null>;
   /** @throws CodedError INDEX_UNAVAILABLE and what the operation throws */
@@ -65,7 +65,6 @@ class WorkerLibrary implements Library {
   readonly #stopping = new AbortController();
   readonly #tasks: TaskSet;
   #mediaId: string | null = null;
-  #interrupted: readonly EventState[] = [];
 
   constructor(options: LibraryOptions) {
     const { clock, dataDir, log, logLevel, meter, settings } = options;
@@ -109,10 +108,6 @@ class WorkerLibrary implements Library {
     return this.#mediaId ?? '';
   }
 
-  get interrupted(): readonly EventState[] {
-    return this.#interrupted;
-  }
-
   get troubles(): readonly ErrorReport[] {
     return [...this.#troubles.values()];
   }
@@ -122,6 +117,10 @@ class WorkerLibrary implements Library {
       const outage = outageOf(fact);
       if (outage) void this.#writer.write(outage);
     } else void this.#writer.write(fact.type === 'event' ? { type: 'event', event: fact.event } : fact);
+  }
+
+  outage(outage: Omit<OutageFact, 'type'>): void {
+    void this.#writer.write({ type: 'outage', ...outage });
   }
 
   footage(fact: FootageFact): Promise<ChainLink | null> {
@@ -139,9 +138,8 @@ class WorkerLibrary implements Library {
     await this.#worker.close();
   }
 
-  #onOpen({ mediaId, mediaTrouble, remade, interrupted }: Opening): void {
+  #onOpen({ mediaId, mediaTrouble, remade }: Opening): void {
     this.#mediaId ??= mediaId;
-    this.#interrupted = interrupted;
     this.#troubles.delete('index');
     if (remade) this.#troubles.set('remade', remade);
     this.#setTrouble('media', mediaTrouble);

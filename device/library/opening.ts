@@ -1,10 +1,10 @@
-import type { ErrorReport } from '../contract/errors.ts';
-import { CodedError } from '../contract/errors.ts';
+import { CodedError, type ErrorReport } from '../contract/errors.ts';
 import type { EventState } from '../contract/facts.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import type { LibraryContext } from './context.ts';
 import { openMedia } from './media.ts';
+import { enqueue } from './outbox.ts';
 import { setIndexAside, Store } from './store.ts';
 
 export interface OpeningOptions {
@@ -24,8 +24,6 @@ export interface Opening {
   readonly mediaTrouble: ErrorReport | null;
   /** Why the index was set aside and begun anew; null when it was not. */
   readonly remade: ErrorReport | null;
-  /** Events that nobody ended when the agent before died; they are now. */
-  readonly interrupted: readonly EventState[];
 }
 
 /** Opens the index for the agent. */
@@ -41,14 +39,14 @@ export async function openAsOwner(
   const nowMs = Math.round(clock.utcMs());
   return store.transaction(() => {
     const media = mediaNo(store, mediaId, nowMs);
-    const interrupted = run === null ? endInterrupted(store, nowMs) : [];
+    if (run === null) endInterrupted(store, nowMs, log);
     const opened =
       run ??
       store.get<{ no: number }>('INSERT INTO run (started_ms, alive_ms) VALUES (?1, ?1) RETURNING no', nowMs)!
         .no;
     return {
       context: { store, dataDir, mediaId, media, clock, log },
-      opening: { run: opened, mediaId, mediaTrouble: trouble, remade, interrupted },
+      opening: { run: opened, mediaId, mediaTrouble: trouble, remade },
     };
   });
 }
@@ -85,16 +83,22 @@ export function mediaNo(store: Store, mediaId: string, nowMs: number): number {
   return store.get<{ no: number }>('SELECT no FROM media WHERE media_id = ?', mediaId)!.no;
 }
 
-/** What the agent before left open ends when it was last alive: outages, and events with the last sighting. */
-function endInterrupted(store: Store, nowMs: number): EventState[] {
+/** What an agent that died left open ends when it was last alive: outages, and events with the last sighting. */
+function endInterrupted(store: Store, nowMs: number, log: Log): void {
   const last = store.get<{ alive_ms: number }>('SELECT alive_ms FROM run ORDER BY no DESC LIMIT 1');
   store.run('UPDATE gap SET end_ms = max(start_ms, ?) WHERE end_ms IS NULL', last?.alive_ms ?? nowMs);
   const open = store.all<{ no: number; state: string }>('SELECT no, state FROM event WHERE end_ms IS NULL');
-  return open.map(({ no, state }) => {
+  for (const { no, state } of open) {
     const event = JSON.parse(state) as EventState;
-    const ended = { ...event, endUtcMs: event.lastSeenUtcMs, endReason: 'interrupted' as const };
-    const endMs = Math.max(Math.round(event.startUtcMs), Math.round(event.lastSeenUtcMs));
-    store.run('UPDATE event SET end_ms = ?, state = ? WHERE no = ?', endMs, JSON.stringify(ended), no);
-    return ended;
-  });
+    const endUtcMs = Math.max(event.startUtcMs, event.lastSeenUtcMs);
+    const ended: EventState = { ...event, endUtcMs, endReason: 'interrupted' };
+    store.run(
+      'UPDATE event SET end_ms = ?, state = ? WHERE no = ?',
+      Math.round(endUtcMs),
+      JSON.stringify(ended),
+      no,
+    );
+    enqueue(store, 'event.end', event.eventId, nowMs);
+    log.info({ event: event.eventId }, 'an event was interrupted by the end of the agent');
+  }
 }

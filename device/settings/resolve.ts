@@ -43,8 +43,8 @@ const DAY_MS = 86_400_000;
 
 function resolveRetention(config: Config['storage']['retention']): Record<FootageClass, RetentionLimits> {
   const resolve = ({ max_days, max_gb }: (typeof config)[FootageClass]): RetentionLimits => ({
-    maxAgeMs: typeof max_days === 'number' ? max_days * DAY_MS : null,
-    maxBytes: typeof max_gb === 'number' ? max_gb * GB : null,
+    maxAgeMs: max_days === null ? null : max_days * DAY_MS,
+    maxBytes: max_gb === null ? null : max_gb * GB,
   });
   return { continuous: resolve(config.continuous), event: resolve(config.event) };
 }

@@ -57,17 +57,30 @@ const zone = z
     when: isObject,
   });
 
-const limits = z.strictObject({
-  max_days: z.number().positive().nullish().meta(help('Older footage goes; null: whatever its age')),
-  max_gb: z.number().positive().nullish().meta(help('Beyond this the oldest goes; null: whatever fits')),
-});
+const limits = (days: number | null) =>
+  z
+    .strictObject({
+      max_days: z
+        .number()
+        .positive()
+        .nullable()
+        .default(days)
+        .meta(help('Older footage goes; null: whatever its age')),
+      max_gb: z
+        .number()
+        .positive()
+        .nullable()
+        .default(null)
+        .meta(help('Beyond this the oldest goes; null: whatever fits')),
+    })
+    .prefault({});
 
 /** By class of footage. */
 const retention = (continuousDays: number | null, eventDays: number | null) =>
   z
     .strictObject({
-      continuous: limits.prefault({ max_days: continuousDays }).meta(help('Footage without an event')),
-      event: limits.prefault({ max_days: eventDays }).meta(help('Footage of events')),
+      continuous: limits(continuousDays).meta(help('Footage without an event')),
+      event: limits(eventDays).meta(help('Footage of events')),
     })
     .prefault({});
 

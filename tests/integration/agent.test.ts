@@ -50,6 +50,9 @@ const is =
   (message: ReceivedMessage): boolean =>
     message.topic === topic && more(message.payload as never);
 
+/** The clip's file; in mode `events` every clip has one. */
+const fileOf = ({ url }: Pick<Payload<'clip.ready'>, 'url'>): string => join(agent.dataDir, url ?? '');
+
 const payloadOf = <T>(message: ReceivedMessage): T => message.payload as T;
 
 /** Decodes all of it; rejects on the first broken frame. */
@@ -69,7 +72,7 @@ test('people become events, with a still and a clip that holds the pre-roll', as
     'error',
     '-show_entries',
     'stream=codec_name',
-    join(agent.dataDir, partial.url),
+    fileOf(partial),
   ]).catch(
     // It may have been completed, and renamed, a moment ago.
     () => null,
@@ -77,7 +80,7 @@ test('people become events, with a still and a clip that holds the pre-roll', as
   if (growing) expect(growing.stdout).toContain('h264');
 
   const clip = payloadOf<Payload<'clip.ready'>>(await agent.message(is('clip.ready', ofEvent)));
-  const path = join(agent.dataDir, clip.url);
+  const path = fileOf(clip);
   expect(clip.recovered).toBe(false);
   expect(
     createHash('sha256')
@@ -174,7 +177,7 @@ test('a camera host killed in the middle of an event loses no finished second', 
     ),
   );
   expect(recovered.clip_id >= partial.clip_id).toBe(true);
-  expect((await decode(join(agent.dataDir, recovered.url))).stderr).toBe('');
+  expect((await decode(fileOf(recovered))).stderr).toBe('');
   const again = agent.messages.length;
   await agent.message((message) => agent.messages.indexOf(message) >= again && is('event.new')(message));
 });

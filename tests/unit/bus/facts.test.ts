@@ -1,7 +1,12 @@
-import { expect, test } from 'vitest';
-import { cameraPayload, publishFact } from '../../../device/bus/index.ts';
+import { beforeEach, expect, test } from 'vitest';
+import { cameraPayload, publishFact, publishFootage } from '../../../device/bus/index.ts';
 import { CodedError } from '../../../device/contract/errors.ts';
-import type { CameraFact, EventState, Fact } from '../../../device/contract/facts.ts';
+import type {
+  CameraFact,
+  ClipReadyFact,
+  EventState,
+  SegmentReadyFact,
+} from '../../../device/contract/facts.ts';
 import { TOPICS, type TopicPattern } from '../../../device/contract/topics.ts';
 
 const event: EventState = {
@@ -35,30 +40,49 @@ const clip = {
 };
 const reason = new CodedError('CAMERA_STALLED').report();
 
-const facts: readonly [TopicPattern, Exclude<Fact, CameraFact>][] = [
+const facts: readonly [TopicPattern, Parameters<typeof publishFact>[1]][] = [
   ['event.new', { type: 'event', phase: 'new', event, frameArrivedUtcMs: 1 }],
   ['event.update', { type: 'event', phase: 'update', event, frameArrivedUtcMs: 1 }],
   ['event.end', { type: 'event', phase: 'end', event, frameArrivedUtcMs: 1 }],
   ['motion.start', { type: 'motion', phase: 'start', cameraId: 'porch', utcMs: 1, mediaMs: 1, score: 0.3 }],
   ['motion.end', { type: 'motion', phase: 'end', cameraId: 'porch', utcMs: 1, mediaMs: 1, score: 0.3 }],
   ['clip.partial', { type: 'clip.partial', clip }],
-  [
-    'clip.ready',
-    {
-      type: 'clip.ready',
-      clip,
-      sha256: 'a'.repeat(64),
-      coverage: [{ startUtcMs: 1000, endUtcMs: 6000 }],
-      recovered: false,
-    },
-  ],
   ['storage.gap', { type: 'gap', cameraId: 'porch', startUtcMs: 1, endUtcMs: 2, reason }],
 ];
 
+const said: [string, unknown][] = [];
+const bus = { publish: (topic: string, payload: unknown) => said.push([topic, payload]) };
+beforeEach(() => {
+  said.length = 0;
+});
+
 test.each(facts)('%s fits its topic, field for field', (pattern, fact) => {
-  const said: [string, unknown][] = [];
-  publishFact({ publish: (topic, payload) => said.push([topic, payload]) }, fact);
+  publishFact(bus, fact);
   expect(said).toEqual([[pattern, TOPICS[pattern].payload.parse(said[0]?.[1])]]);
+});
+
+const footage = {
+  sha256: 'a'.repeat(64),
+  coverage: [{ startUtcMs: 1000, endUtcMs: 6000 }],
+  recovered: false,
+};
+const link = { position: 7, hash: 'b'.repeat(64) };
+const ready: ClipReadyFact = { type: 'clip.ready', clip, ...footage };
+const { clipId: segmentId, eventIds: _, ...rest } = clip;
+const segment: SegmentReadyFact = {
+  type: 'segment.ready',
+  segment: { segmentId, ...rest },
+  ...footage,
+};
+
+test.each([
+  ['clip.ready', ready, link],
+  ['clip.ready', { ...ready, clip: { ...clip, path: null, sizeBytes: 0 }, sha256: null }, null],
+  ['segment.ready', segment, link],
+] as const)('%s fits its topic, with its place in the chain', (pattern, fact, chain) => {
+  publishFootage(bus, fact, chain);
+  expect(said).toEqual([[pattern, TOPICS[pattern].payload.parse(said[0]?.[1])]]);
+  expect(said[0]?.[1]).toMatchObject({ chain });
 });
 
 const stream = (role: 'main' | 'sub', phase: CameraFact['phase'], ailing = false): CameraFact => ({

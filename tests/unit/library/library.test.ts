@@ -52,7 +52,6 @@ test('what was taken before it was closed is there when it is opened again', asy
   await using library = await open();
   expect(library.mediaId).toBe(mediaId);
   expect(library.troubles).toEqual([]);
-  expect(library.interrupted).toMatchObject([{ eventId: 'e', score: 0.95, endReason: 'interrupted' }]);
 });
 
 test('a damaged index is set aside and made anew', async () => {

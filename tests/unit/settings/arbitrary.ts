@@ -46,6 +46,12 @@ const source = fc.oneof(
   fc.record({ test_pattern: fc.constant(true) }),
 );
 
+const limits = some({
+  max_days: fc.oneof(fc.integer({ min: 1, max: 400 }), fc.constant(null)),
+  max_gb: fc.oneof(fc.integer({ min: 1, max: 4000 }), fc.constant(null)),
+});
+const retention = some({ continuous: limits, event: limits });
+
 const camera: fc.Arbitrary<CameraInput> = fc
   .tuple(
     fc.record({ camera_id: id }),
@@ -67,8 +73,12 @@ const camera: fc.Arbitrary<CameraInput> = fc
         }),
       }),
       zones: fc.uniqueArray(zone, { maxLength: 3, selector: (each) => each.id }),
+      privacy_masks: fc.array(polygon, { maxLength: 2 }),
       recording: some({
         enabled: fc.boolean(),
+        mode: fc.constantFrom('events' as const, 'continuous' as const, 'motion' as const),
+        segment_seconds: fc.integer({ min: 10, max: 600 }),
+        retention,
         pre_seconds: fc.integer({ min: 0, max: 60 }),
         post_seconds: fc.integer({ min: 0, max: 120 }),
         max_clip_seconds: fc.integer({ min: 10, max: 3600 }),
@@ -93,5 +103,12 @@ export const configs: fc.Arbitrary<ConfigInput> = some({
   bus: some({ host: fc.constantFrom('127.0.0.1', '::1', '0.0.0.0'), port }),
   metrics: some({ host: fc.constantFrom('127.0.0.1', '0.0.0.0'), port }),
   system: some({ logging: some({ log_level: fc.constantFrom('debug' as const, 'WARNING' as const) }) }),
-  storage: some({ path: words }),
+  storage: some({
+    path: words,
+    // Text is taken from the environment as it is, so null can be said in a file only.
+    media_id: fc.uuid(),
+    low_space_threshold_gb: fc.integer({ min: 0, max: 100 }),
+    cleanup_interval_seconds: fc.integer({ min: 1, max: 86_400 }),
+    retention,
+  }),
 });

@@ -104,7 +104,7 @@ const withoutPlace = ({ settings }: Awaited<ReturnType<typeof load>>): unknown =
 function merged(below: unknown, above: unknown): unknown {
   const isMap = (value: unknown): value is Record<string, unknown> =>
     typeof value === 'object' && value !== null && !Array.isArray(value);
-  if (!isMap(below) || !isMap(above)) return above ?? below;
+  if (!isMap(below) || !isMap(above)) return above === undefined ? below : above;
   const keys = new Set([...Object.keys(below), ...Object.keys(above)]);
   return Object.fromEntries([...keys].map((key) => [key, merged(below[key], above[key])]));
 }
