@@ -63,23 +63,23 @@ export function markAlive({ store, clock }: LibraryContext): void {
 
 function commitFact(context: LibraryContext, fact: IndexFact): ChainLink | null {
   switch (fact.type) {
-    case 'event':
-      commitEvent(context, fact.event);
-      return null;
     case 'clip.ready':
       return commitClip(context, fact);
     case 'segment.ready':
       return commitSegment(context, fact);
+    case 'event':
+      commitEvent(context, fact.event);
+      break;
     case 'still':
       commitStill(context, fact);
-      return null;
+      break;
     case 'gap':
       commitGap(context, fact);
-      return null;
+      break;
     case 'outage':
       commitOutage(context, fact);
-      return null;
   }
+  return null;
 }
 
 /** The row of a camera, made when first heard of. */
@@ -104,16 +104,19 @@ function commitEvent({ store, clock }: LibraryContext, event: EventState): void 
   // An ended event stays ended, whatever comes late.
   if (known && known.end_ms !== null) return;
   const endMs = endUtcMs === null ? null : Math.round(endUtcMs);
+  const zones = JSON.stringify(event.enteredZones);
   const state = JSON.stringify(event);
   if (known) {
     store.run(
-      'UPDATE event SET label = ?, score = ?, end_ms = ?, state = ? WHERE event_id = ?',
-      ...[label, score, endMs, state, eventId],
+      'UPDATE event SET label = ?, score = ?, end_ms = ?, zones = ?, state = ? WHERE event_id = ?',
+      ...[label, score, endMs, zones, state, eventId],
     );
   } else {
     store.run(
-      `INSERT INTO event (event_id, camera, label, score, start_ms, end_ms, state) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-      ...[eventId, cameraNo(store, cameraId, startUtcMs), label, score, Math.round(startUtcMs), endMs, state],
+      `INSERT INTO event (event_id, camera, label, score, start_ms, end_ms, zones, state)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      ...[eventId, cameraNo(store, cameraId, startUtcMs), label, score, Math.round(startUtcMs)],
+      ...[endMs, zones, state],
     );
     enqueue(store, 'event.new', eventId, clock.utcMs());
   }

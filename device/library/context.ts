@@ -9,6 +9,8 @@ export interface LibraryContext {
   /** Identity of the disk that footage is on now, and its row. */
   readonly mediaId: string;
   readonly media: number;
+  /** Aborts when what takes long is to stop where it is. */
+  readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Log;
 }

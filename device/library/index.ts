@@ -44,6 +44,13 @@ export interface Library extends AsyncDisposable {
 }
 
 const ALIVE_MS = 30_000;
+/** Camera hosts of an agent that died may complete their files after the next one has begun. */
+const FIRST_RECHECK_MS = 15_000;
+/** So that whatever was not told, and is on the disk, is known before long. */
+const RECHECK_MS = 600_000;
+/** Files that are younger are left to the facts that tell of them. */
+const SETTLE_MS = 5000;
+const DAY_MS = 86_400_000;
 const DRAIN_LIMIT_MS = 5000;
 
 /**
@@ -65,6 +72,7 @@ class WorkerLibrary implements Library {
   readonly #stopping = new AbortController();
   readonly #tasks: TaskSet;
   #mediaId: string | null = null;
+  #isReconciled = false;
 
   constructor(options: LibraryOptions) {
     const { clock, dataDir, log, logLevel, meter, settings } = options;
@@ -102,6 +110,7 @@ class WorkerLibrary implements Library {
       this.#setTrouble('media', trouble);
     }
     this.#tasks.run('alive', () => this.#stayAlive());
+    this.#tasks.run('reconcile', () => this.#reconcile());
   }
 
   get mediaId(): string {
@@ -133,15 +142,18 @@ class WorkerLibrary implements Library {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort();
-    await this.#tasks.settle();
     await this.#writer.drain(AbortSignal.timeout(DRAIN_LIMIT_MS));
     await this.#worker.close();
+    await this.#tasks.settle();
   }
 
   #onOpen({ mediaId, mediaTrouble, remade }: Opening): void {
     this.#mediaId ??= mediaId;
     this.#troubles.delete('index');
-    if (remade) this.#troubles.set('remade', remade);
+    if (remade) {
+      this.#troubles.set('remade', remade);
+      this.#isReconciled = false;
+    }
     this.#setTrouble('media', mediaTrouble);
     this.#decided.resolve();
   }
@@ -153,11 +165,34 @@ class WorkerLibrary implements Library {
   }
 
   async #stayAlive(): Promise<void> {
-    const { clock } = this.#o;
-    const stopped = this.#stopping.signal;
-    while (!stopped.aborted) {
-      await clock.sleep(ALIVE_MS, stopped).catch(() => {});
-      if (this.#worker.isOpen && !stopped.aborted) await this.#worker.ask('markAlive').catch(() => {});
+    while (await this.#pause(ALIVE_MS)) await this.#tell('markAlive');
+  }
+
+  /** All of it once, then what is new. */
+  async #reconcile(): Promise<void> {
+    for (;;) {
+      const isAll = !this.#isReconciled;
+      const recent = { sinceUtcMs: this.#o.clock.utcMs() - DAY_MS, settleMs: SETTLE_MS };
+      if (await this.#tell('reconcile', isAll ? {} : recent)) this.#isReconciled = true;
+      if (!(await this.#pause(isAll ? FIRST_RECHECK_MS : RECHECK_MS))) return;
+    }
+  }
+
+  /** false when the library closes. */
+  async #pause(ms: number): Promise<boolean> {
+    await this.#o.clock.sleep(ms, this.#stopping.signal).catch(() => {});
+    return !this.#stopping.signal.aborted;
+  }
+
+  /** Asked for its effect; it will be asked again, so that a failure needs no more than a line in the log. */
+  async #tell<K extends OperationName>(operation: K, ...argument: ArgumentsOf<K>): Promise<boolean> {
+    if (!this.#worker.isOpen) return false;
+    try {
+      await this.#worker.ask(operation, ...argument);
+      return true;
+    } catch (error) {
+      this.#o.log.warn({ err: error, operation }, 'the library will try again');
+      return false;
     }
   }
 }

@@ -29,7 +29,7 @@ export interface Opening {
 /** Opens the index for the agent. */
 export async function openAsOwner(
   { dataDir, wantedMediaId, check, run }: OpeningOptions,
-  { clock, log }: { clock: Clock; log: Log },
+  { signal, clock, log }: Pick<LibraryContext, 'signal' | 'clock' | 'log'>,
 ): Promise<{ readonly context: LibraryContext; readonly opening: Opening }> {
   const { store, remade } = await openOrRemake(dataDir, check, clock, log);
   const known = store
@@ -45,7 +45,7 @@ export async function openAsOwner(
       store.get<{ no: number }>('INSERT INTO run (started_ms, alive_ms) VALUES (?1, ?1) RETURNING no', nowMs)!
         .no;
     return {
-      context: { store, dataDir, mediaId, media, clock, log },
+      context: { store, dataDir, mediaId, media, signal, clock, log },
       opening: { run: opened, mediaId, mediaTrouble: trouble, remade },
     };
   });

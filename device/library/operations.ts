@@ -1,6 +1,10 @@
 import { commitFacts, markAlive } from './commit.ts';
 import type { LibraryContext } from './context.ts';
+import { removeFootage } from './garbage.ts';
+import { getClip, getEvent, listClips, listEvents } from './lists.ts';
 import { markUploaded, outboxDone, outboxTake, registerConsumers } from './outbox.ts';
+import { reconcile } from './reconcile.ts';
+import { timeline } from './timeline.ts';
 
 /**
  * What the worker can be asked. Each runs in its thread; arguments and answers are structured clones. One that
@@ -9,6 +13,13 @@ import { markUploaded, outboxDone, outboxTake, registerConsumers } from './outbo
 export const OPERATIONS = {
   commitFacts,
   markAlive,
+  timeline,
+  listEvents,
+  getEvent,
+  listClips,
+  getClip,
+  removeFootage,
+  reconcile,
   registerConsumers,
   outboxTake,
   outboxDone,

@@ -94,6 +94,8 @@ export const MIGRATIONS: readonly string[] = [
     start_ms      INTEGER NOT NULL,
     end_ms        INTEGER,
     is_protected  INTEGER NOT NULL DEFAULT 0,
+    -- JSON list of the zones it was in.
+    zones         TEXT NOT NULL,
     state         TEXT NOT NULL
   ) STRICT;
   CREATE INDEX event_time ON event (camera, start_ms, end_ms);

@@ -24,6 +24,7 @@ export type ThreadMessage =
 
 const { logLevel, ...options } = workerData as ThreadStart;
 const log = createLog({ name: 'library', level: logLevel });
+const stopping = new AbortController();
 const post = (message: ThreadMessage): void => parentPort?.postMessage(message);
 
 function serve(context: LibraryContext): void {
@@ -42,6 +43,7 @@ function serve(context: LibraryContext): void {
   };
   parentPort?.on('message', (request: ThreadRequest) => {
     if ('type' in request) {
+      stopping.abort();
       void Promise.all(running).then(() => {
         endRun(context);
         context.store[Symbol.dispose]();
@@ -56,7 +58,11 @@ function serve(context: LibraryContext): void {
 }
 
 try {
-  const { context, opening } = await openAsOwner(options, { clock: systemClock, log });
+  const { context, opening } = await openAsOwner(options, {
+    signal: stopping.signal,
+    clock: systemClock,
+    log,
+  });
   serve(context);
   post({ type: 'open', opening });
 } catch (error) {

@@ -39,7 +39,10 @@ export async function libraryRig(): Promise<LibraryRig> {
   await mkdir(join(dataDir, 'media'));
   const clock = new HandClock();
   const open = () =>
-    openAsOwner({ dataDir, wantedMediaId: null, check: false, run: null }, { clock, log: silent });
+    openAsOwner(
+      { dataDir, wantedMediaId: null, check: false, run: null },
+      { signal: new AbortController().signal, clock, log: silent },
+    );
   let opened = await open();
   return {
     dataDir,

@@ -1,0 +1,124 @@
+import { unlink } from 'node:fs/promises';
+import { dirname, join, normalize } from 'node:path';
+import { CodedError } from '../contract/errors.ts';
+import { readIdentity } from '../kernel/directory-identity.ts';
+import { syncDirectory } from '../kernel/durable-file.ts';
+import type { LibraryContext } from './context.ts';
+import { mediaDir } from './media.ts';
+import { LONG_MS } from './schema.ts';
+import type { Store } from './store.ts';
+
+/** What is to go: files by id, and events with their stills. */
+export interface Removal {
+  readonly fileIds: readonly string[];
+  readonly eventIds?: readonly string[];
+}
+
+/**
+ * The only way anything is deleted: rows become garbage rows in one transaction, then `sweepGarbage` deletes the
+ * files. After a crash at any moment a file has a row, or is garbage, or is gone. Links of the chain stay.
+ */
+export async function removeFootage(context: LibraryContext, removal: Removal): Promise<void> {
+  condemn(context, removal);
+  await sweepGarbage(context);
+}
+
+function condemn({ store, clock }: LibraryContext, { fileIds, eventIds = [] }: Removal): void {
+  const nowMs = Math.round(clock.utcMs());
+  store.transaction(() => {
+    for (const fileId of fileIds) condemnFile(store, fileId, nowMs);
+    for (const eventId of eventIds) condemnEvent(store, eventId, nowMs);
+  });
+}
+
+interface FileRow {
+  readonly no: number;
+  readonly camera: number;
+  readonly start_ms: number;
+  readonly end_ms: number;
+}
+
+function condemnFile(store: Store, fileId: string, nowMs: number): void {
+  const file = store.get<FileRow>('SELECT no, camera, start_ms, end_ms FROM file WHERE file_id = ?', fileId);
+  if (!file) return;
+  const { no, camera, start_ms: startMs, end_ms: endMs } = file;
+  store.run(
+    'INSERT OR IGNORE INTO garbage (media, path, since_ms) SELECT media, path, ? FROM file WHERE no = ?',
+    ...[nowMs, no],
+  );
+  store.run('DELETE FROM file WHERE no = ?', no);
+  store.run(`DELETE FROM outbox WHERE ref = ? AND kind IN ('clip.ready', 'segment.ready')`, fileId);
+  // A clip is gone with the last footage that it ranges over.
+  const clips = store.all<{ no: number; clip_id: string }>(
+    `DELETE FROM clip
+     WHERE camera = ?1 AND start_ms > ?2 - ${LONG_MS} AND start_ms < ?3 AND end_ms > ?2 AND file IS NULL
+       AND NOT EXISTS (
+         SELECT 1 FROM file AS f
+         WHERE f.camera = clip.camera AND f.start_ms > clip.start_ms - ${LONG_MS} AND f.start_ms < clip.end_ms
+           AND f.end_ms > clip.start_ms
+       )
+     RETURNING no, clip_id`,
+    ...[camera, startMs, endMs],
+  );
+  for (const { clip_id } of clips) {
+    store.run(`DELETE FROM outbox WHERE ref = ? AND kind = 'clip.ready'`, clip_id);
+  }
+}
+
+function condemnEvent(store: Store, eventId: string, nowMs: number): void {
+  store.run(
+    `INSERT OR IGNORE INTO garbage (media, path, since_ms)
+     SELECT media, path, ? FROM still WHERE event = (SELECT no FROM event WHERE event_id = ?)`,
+    ...[nowMs, eventId],
+  );
+  store.run('DELETE FROM event WHERE event_id = ?', eventId);
+  store.run(`DELETE FROM outbox WHERE ref = ? AND kind IN ('event.new', 'event.end', 'still')`, eventId);
+}
+
+/** Few enough that the index is not held up while they are forgotten. */
+const BATCH = 200;
+
+/**
+ * Deletes the garbage of the mounted disk and forgets it once that is durable. What cannot be deleted now stays
+ * garbage. Number of files.
+ */
+export async function sweepGarbage(context: LibraryContext): Promise<number> {
+  const { store, dataDir, media, mediaId, log } = context;
+  let swept = 0;
+  for (let after = 0; ;) {
+    const batch = store.all<{ no: number; path: string }>(
+      'SELECT no, path FROM garbage WHERE media = ? AND no > ? ORDER BY no LIMIT ?',
+      ...[media, after, BATCH],
+    );
+    if (batch.length === 0) return swept;
+    after = batch.at(-1)!.no;
+    // A disk may be changed at any time; the other one's files are not ours to delete.
+    if ((await readIdentity(mediaDir(dataDir)))?.id !== mediaId) throw new CodedError('MEDIA_FOREIGN');
+    const gone: number[] = [];
+    const folders = new Set<string>();
+    for (const { no, path } of batch) {
+      try {
+        await unlink(join(dataDir, inMedia(path))).catch(unlessGone);
+        folders.add(dirname(join(dataDir, path)));
+        gone.push(no);
+      } catch (error) {
+        log.error({ err: error, path }, 'a file cannot be deleted now');
+      }
+    }
+    for (const folder of folders) await syncDirectory(folder).catch(unlessGone);
+    store.transaction(() => {
+      for (const no of gone) store.run('DELETE FROM garbage WHERE no = ?', no);
+    });
+    swept += gone.length;
+  }
+}
+
+/** Whatever the index says, nothing else is ever deleted. */
+function inMedia(path: string): string {
+  if (normalize(path) !== path || !path.startsWith('media/')) throw new Error(`${path} is not footage`);
+  return path;
+}
+
+function unlessGone(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
+}
