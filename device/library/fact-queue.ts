@@ -3,7 +3,7 @@ import type { IndexFact } from './commit.ts';
 
 export interface WaitingFact {
   readonly fact: IndexFact;
-  /** With null for a fact without a file, and for one that was given up. */
+  /** Called once: with null for a fact without a file, for one that was given up, and for an older state. */
   readonly done: (link: ChainLink | null) => void;
 }
 
@@ -28,7 +28,9 @@ export class FactQueue {
 
   add(waiting: WaitingFact): void {
     const { fact } = waiting;
-    this.#waiting.set(fact.type === 'event' ? fact.event.eventId : `#${++this.#lastNo}`, waiting);
+    const key = fact.type === 'event' ? fact.event.eventId : `#${++this.#lastNo}`;
+    this.#waiting.get(key)?.done(null);
+    this.#waiting.set(key, waiting);
     this.#trim();
   }
 

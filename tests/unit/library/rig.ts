@@ -1,7 +1,7 @@
 /** A library on a directory of its own, and facts as a camera host tells them. */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { ClipReadyFact, EventState, SegmentReadyFact } from '../../../device/contract/facts.ts';
 import type { LibraryContext } from '../../../device/library/context.ts';
 import { openAsOwner, type Opening } from '../../../device/library/opening.ts';
@@ -34,9 +34,9 @@ export interface LibraryRig extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
-export async function libraryRig(): Promise<LibraryRig> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'spyoncino-library-'));
-  await mkdir(join(dataDir, 'media'));
+/** `existing`: the data directory of somebody else, who removes it. */
+export async function libraryRig(existing?: string): Promise<LibraryRig> {
+  const dataDir = existing ?? (await mkdtemp(join(tmpdir(), 'spyoncino-library-')));
   const clock = new HandClock();
   const open = () =>
     openAsOwner(
@@ -59,7 +59,7 @@ export async function libraryRig(): Promise<LibraryRig> {
     },
     async [Symbol.asyncDispose]() {
       opened.context.store[Symbol.dispose]();
-      await rm(dataDir, { recursive: true });
+      if (existing === undefined) await rm(dataDir, { recursive: true });
     },
   };
 }
@@ -125,3 +125,9 @@ export function clip(
 }
 
 const dayOf = (utcMs: number): string => new Date(utcMs).toISOString().slice(0, 10);
+
+/** Puts a file where `path` says, with bytes that mean nothing. */
+export async function putFile(dataDir: string, path: string): Promise<void> {
+  await mkdir(dirname(join(dataDir, path)), { recursive: true });
+  await writeFile(join(dataDir, path), 'bytes');
+}
