@@ -103,7 +103,9 @@ function commitEvent({ store, clock }: LibraryContext, event: EventState): void 
   const known = store.get<{ end_ms: number | null }>('SELECT end_ms FROM event WHERE event_id = ?', eventId);
   // An ended event stays ended, whatever comes late.
   if (known && known.end_ms !== null) return;
+  const camera = cameraNo(store, cameraId, startUtcMs);
   const endMs = endUtcMs === null ? null : Math.round(endUtcMs);
+  const startMs = Math.round(startUtcMs);
   const zones = JSON.stringify(event.enteredZones);
   const state = JSON.stringify(event);
   if (known) {
@@ -115,12 +117,13 @@ function commitEvent({ store, clock }: LibraryContext, event: EventState): void 
     store.run(
       `INSERT INTO event (event_id, camera, label, score, start_ms, end_ms, zones, state)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-      ...[eventId, cameraNo(store, cameraId, startUtcMs), label, score, Math.round(startUtcMs)],
-      ...[endMs, zones, state],
+      ...[eventId, camera, label, score, startMs, endMs, zones, state],
     );
     enqueue(store, 'event.new', eventId, clock.utcMs());
   }
-  if (endMs !== null) enqueue(store, 'event.end', eventId, clock.utcMs());
+  if (endMs === null) return;
+  classify(store, camera, startMs, endMs);
+  enqueue(store, 'event.end', eventId, clock.utcMs());
 }
 
 function commitClip(context: LibraryContext, fact: ClipReadyFact): ChainLink | null {
@@ -207,23 +210,23 @@ const rangeOf = (startUtcMs: number, durationMs: number): { startMs: number; end
 });
 
 /**
- * Sets the class of every file of the camera that reaches into the time, by the clips that range over it and the
- * protection of their events. To be called when either changes.
+ * Sets the class of every file of the camera that reaches into the time: by the clips that range over it, the
+ * events that happened in it (one that was interrupted may have no clip), and their protection. To be called when
+ * any of these changes.
  */
 export function classify(store: Store, camera: number, startMs: number, endMs: number): void {
+  const during = (table: 'clip' | 'event'): string =>
+    `${table}.camera = f.camera AND ${table}.start_ms > f.start_ms - ${LONG_MS} AND ${table}.start_ms < f.end_ms
+     AND ${table}.end_ms > f.start_ms`;
   store.run(
     `WITH wanted AS (
        SELECT no, CASE
-         WHEN EXISTS (
+         WHEN EXISTS (SELECT 1 FROM event WHERE ${during('event')} AND is_protected) OR EXISTS (
            SELECT 1 FROM clip JOIN clip_event ON clip_event.clip = clip.no JOIN event ON event.no = clip_event.event
-           WHERE clip.camera = f.camera AND clip.start_ms > f.start_ms - ${LONG_MS} AND clip.start_ms < f.end_ms
-             AND clip.end_ms > f.start_ms AND event.is_protected
+           WHERE ${during('clip')} AND is_protected
          ) THEN 'protected'
-         WHEN kind = 'clip' OR EXISTS (
-           SELECT 1 FROM clip
-           WHERE clip.camera = f.camera AND clip.start_ms > f.start_ms - ${LONG_MS} AND clip.start_ms < f.end_ms
-             AND clip.end_ms > f.start_ms
-         ) THEN 'event'
+         WHEN kind = 'clip' OR EXISTS (SELECT 1 FROM event WHERE ${during('event')})
+           OR EXISTS (SELECT 1 FROM clip WHERE ${during('clip')}) THEN 'event'
          ELSE 'continuous' END AS class
        FROM file AS f
        WHERE camera = ?1 AND start_ms > ?2 - ${LONG_MS} AND start_ms < ?3 AND end_ms > ?2

@@ -2,6 +2,7 @@ import { CodedError, type ErrorReport } from '../contract/errors.ts';
 import type { EventState } from '../contract/facts.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
+import { classify } from './commit.ts';
 import type { LibraryContext } from './context.ts';
 import { openMedia } from './media.ts';
 import { enqueue } from './outbox.ts';
@@ -87,17 +88,16 @@ export function mediaNo(store: Store, mediaId: string, nowMs: number): number {
 function endInterrupted(store: Store, nowMs: number, log: Log): void {
   const last = store.get<{ alive_ms: number }>('SELECT alive_ms FROM run ORDER BY no DESC LIMIT 1');
   store.run('UPDATE gap SET end_ms = max(start_ms, ?) WHERE end_ms IS NULL', last?.alive_ms ?? nowMs);
-  const open = store.all<{ no: number; state: string }>('SELECT no, state FROM event WHERE end_ms IS NULL');
-  for (const { no, state } of open) {
+  const open = store.all<{ no: number; camera: number; state: string }>(
+    'SELECT no, camera, state FROM event WHERE end_ms IS NULL',
+  );
+  for (const { no, camera, state } of open) {
     const event = JSON.parse(state) as EventState;
     const endUtcMs = Math.max(event.startUtcMs, event.lastSeenUtcMs);
+    const endMs = Math.round(endUtcMs);
     const ended: EventState = { ...event, endUtcMs, endReason: 'interrupted' };
-    store.run(
-      'UPDATE event SET end_ms = ?, state = ? WHERE no = ?',
-      Math.round(endUtcMs),
-      JSON.stringify(ended),
-      no,
-    );
+    store.run('UPDATE event SET end_ms = ?, state = ? WHERE no = ?', endMs, JSON.stringify(ended), no);
+    classify(store, camera, Math.round(event.startUtcMs), endMs);
     enqueue(store, 'event.end', event.eventId, nowMs);
     log.info({ event: event.eventId }, 'an event was interrupted by the end of the agent');
   }
