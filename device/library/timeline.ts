@@ -78,10 +78,10 @@ function readGaps({ store }: LibraryContext, camera: number, [from, to]: Range):
     `SELECT start_ms, coalesce(end_ms, ?3) AS end_ms, code, message FROM gap
      WHERE camera = ?1 AND start_ms > ?2 - ${LONG_MS} AND start_ms < ?3 AND coalesce(end_ms, ?3) > ?2
      UNION ALL
-     SELECT start_ms, end_ms, code, message FROM gap
+     SELECT start_ms, end_ms, code, message FROM gap INDEXED BY gap_long
      WHERE camera = ?1 AND end_ms - start_ms > ${LONG_MS} AND end_ms > ?2 AND start_ms <= ?2 - ${LONG_MS}
      UNION ALL
-     SELECT start_ms, ?3, code, message FROM gap
+     SELECT start_ms, ?3, code, message FROM gap INDEXED BY gap_open
      WHERE camera = ?1 AND end_ms IS NULL AND start_ms <= ?2 - ${LONG_MS}`,
     ...[camera, from, to],
   );
@@ -126,10 +126,10 @@ function readEvents({ store }: LibraryContext, camera: number, [from, to]: Range
        SELECT no FROM event
        WHERE camera = ?1 AND start_ms > ?2 - ${LONG_MS} AND start_ms < ?3 AND coalesce(end_ms, ?3) > ?2
        UNION ALL
-       SELECT no FROM event
+       SELECT no FROM event INDEXED BY event_long
        WHERE camera = ?1 AND end_ms - start_ms > ${LONG_MS} AND end_ms > ?2 AND start_ms <= ?2 - ${LONG_MS}
        UNION ALL
-       SELECT no FROM event WHERE camera = ?1 AND end_ms IS NULL AND start_ms <= ?2 - ${LONG_MS}
+       SELECT no FROM event INDEXED BY event_open WHERE camera = ?1 AND end_ms IS NULL AND start_ms <= ?2 - ${LONG_MS}
      )
      SELECT ${EVENT_COLUMNS} FROM found JOIN event USING (no) JOIN camera ON camera.no = event.camera
      ORDER BY event.start_ms, event.no`,
