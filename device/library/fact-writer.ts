@@ -27,7 +27,8 @@ const MAX_BATCH = 256;
 export class FactWriter {
   readonly #o: FactWriterOptions;
   readonly #queue: FactQueue;
-  readonly #stopping = new AbortController();
+  /** Ends the wait for the next attempt. */
+  #hurry = new AbortController();
   #writing: Promise<void> | null = null;
   #isGivenUp = false;
 
@@ -46,23 +47,33 @@ export class FactWriter {
     }
     this.#queue.add({ fact, done: resolve });
     this.#o.meter.set('spyoncino_index_waiting_facts', this.#queue.size);
-    this.#writing ??= this.#writeAll().finally(() => (this.#writing = null));
+    this.#writing ??= this.#writeAll();
     return promise;
   }
 
-  /** There will be no index. */
-  giveUp(): void {
-    this.#isGivenUp = true;
-    this.#stopping.abort();
-    this.#queue.clear();
+  /** What made the last attempt fail may be over. */
+  retry(): void {
+    this.#hurry.abort();
   }
 
-  /** Waits for what is queued, as long as `limit` allows. */
-  async drain(limit: AbortSignal): Promise<void> {
-    const stop = (): void => this.giveUp();
-    limit.addEventListener('abort', stop, { once: true });
-    await this.#writing;
-    limit.removeEventListener('abort', stop);
+  /** There will be no index: all that waits, and all that comes, is answered with null. */
+  giveUp(): void {
+    this.#isGivenUp = true;
+    this.#queue.clear();
+    this.retry();
+  }
+
+  /** Waits for what is queued, `limitMs` at most; then it is given up. */
+  async drain(limitMs: number): Promise<void> {
+    const drained = new AbortController();
+    await Promise.race([
+      this.#writing,
+      this.#o.clock.sleep(limitMs, drained.signal).then(
+        () => this.giveUp(),
+        () => {},
+      ),
+    ]);
+    drained.abort();
   }
 
   async #writeAll(): Promise<void> {
@@ -81,13 +92,19 @@ export class FactWriter {
         isFailing = false;
       } catch (error) {
         this.#queue.putBack(batch);
-        if (this.#isGivenUp) return this.#queue.clear();
+        if (this.#isGivenUp) {
+          this.#queue.clear();
+          break;
+        }
         isFailing = true;
         onTrouble(CodedError.from(error, 'INDEX_UNAVAILABLE').report());
-        await clock.sleep(delays.next().value, this.#stopping.signal).catch(() => {});
+        this.#hurry = new AbortController();
+        await clock.sleep(delays.next().value, this.#hurry.signal).catch(() => {});
       }
       meter.set('spyoncino_index_waiting_facts', this.#queue.size);
     }
+    // Here and not when the promise settles: what is written in between would find nobody who writes it.
+    this.#writing = null;
   }
 
   #linkOf(fact: IndexFact, committed: Committed | undefined): ChainLink | null {

@@ -51,6 +51,8 @@ const RECHECK_MS = 600_000;
 /** Files that are younger are left to the facts that tell of them. */
 const SETTLE_MS = 5000;
 const DAY_MS = 86_400_000;
+/** Cameras wait no longer for an index that is upgraded or looked through. */
+const OPEN_PATIENCE_MS = 10_000;
 const DRAIN_LIMIT_MS = 5000;
 
 /**
@@ -102,7 +104,7 @@ class WorkerLibrary implements Library {
   async open(): Promise<void> {
     const { clock, dataDir, settings } = this.#o;
     this.#worker.start();
-    await this.#decided.promise;
+    await Promise.race([this.#decided.promise, this.#pause(OPEN_PATIENCE_MS)]);
     if (this.#mediaId === null) {
       const knowledge = { known: [], wanted: settings.mediaId };
       const { mediaId, trouble } = await openMedia(dataDir, knowledge, clock.utcMs());
@@ -142,7 +144,8 @@ class WorkerLibrary implements Library {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort();
-    await this.#writer.drain(AbortSignal.timeout(DRAIN_LIMIT_MS));
+    await this.#writer.drain(DRAIN_LIMIT_MS);
+    this.#writer.giveUp();
     await this.#worker.close();
     await this.#tasks.settle();
   }
@@ -155,6 +158,7 @@ class WorkerLibrary implements Library {
       this.#isReconciled = false;
     }
     this.#setTrouble('media', mediaTrouble);
+    this.#writer.retry();
     this.#decided.resolve();
   }
 

@@ -56,12 +56,10 @@ export class LibraryWorker {
 
   /** @throws CodedError INDEX_UNAVAILABLE, or what went wrong */
   ask<K extends OperationName>(operation: K, ...[argument]: ArgumentsOf<K>): Promise<AnswerOf<K>> {
-    const refusal = this.#isOpen
-      ? this.#pending.size >= MAX_PENDING && 'too many questions at once'
-      : 'it is not open';
-    if (refusal) {
-      this.#o.meter.count('spyoncino_drops_total', { stage: 'library', reason: 'refused' });
-      return Promise.reject(new CodedError('INDEX_UNAVAILABLE', refusal));
+    if (!this.#isOpen) return Promise.reject(new CodedError('INDEX_UNAVAILABLE', 'it is not open'));
+    if (this.#pending.size >= MAX_PENDING) {
+      this.#o.meter.count('spyoncino_drops_total', { stage: 'library', reason: 'too many questions' });
+      return Promise.reject(new CodedError('INDEX_UNAVAILABLE', 'too many questions at once'));
     }
     const id = ++this.#lastId;
     const answer = Promise.withResolvers<unknown>();

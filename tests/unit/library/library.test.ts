@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ErrorReport } from '../../../device/contract/errors.ts';
 import { noMeter } from '../../../device/contract/metrics.ts';
@@ -66,6 +67,34 @@ test('a damaged index is set aside and made anew', async () => {
   expect(await readdir(join(dataDir, 'state'))).toContainEqual(
     expect.stringMatching(/^index\.sqlite\.unusable-/),
   );
+});
+
+test('an index that breaks while it is in use is made anew, and what waits for it is not lost', async () => {
+  const told: (readonly ErrorReport[])[] = [];
+  await using library = await open((troubles) => told.push(troubles));
+  await library.footage(segment('a'));
+  const intruder = new DatabaseSync(indexPath(dataDir), { defensive: false });
+  intruder.exec(`
+    PRAGMA writable_schema = ON;
+    UPDATE sqlite_schema SET sql = 'CREATE TABLE nonsense' WHERE name = 'file';
+    PRAGMA schema_version = 4711;
+  `);
+  intruder.close();
+  const footage = library.footage(segment('b'));
+  await expect(library.ask('markAlive')).rejects.toThrow();
+  expect(await footage).toMatchObject({ position: 1 });
+  expect(library.troubles).toMatchObject([{ code: 'INDEX_UNUSABLE' }]);
+  expect(told.flat().map(({ code }) => code)).toContain('INDEX_UNUSABLE');
+  expect(await readdir(join(dataDir, 'state'))).toContainEqual(
+    expect.stringMatching(/^index\.sqlite\.unusable-/),
+  );
+});
+
+test('a library that is closed refuses questions and gives up what comes late', async () => {
+  const library = await open();
+  await library[Symbol.asyncDispose]();
+  await expect(library.ask('markAlive')).rejects.toMatchObject({ code: 'INDEX_UNAVAILABLE' });
+  expect(await library.footage(segment('late'))).toBeNull();
 });
 
 test('an index of a newer version is not touched, and recording can go on', async () => {

@@ -22,7 +22,7 @@ export class HandClock implements Clock {
   monotonicMs(): number {
     return this.nowMs;
   }
-  async sleep(): Promise<void> {}
+  async sleep(_ms: number): Promise<void> {}
 }
 
 export interface LibraryRig extends AsyncDisposable {
