@@ -16,7 +16,8 @@ export interface Removal {
 
 /**
  * The only way anything is deleted: rows become garbage rows in one transaction, then `sweepGarbage` deletes the
- * files. After a crash at any moment a file has a row, or is garbage, or is gone. Links of the chain stay.
+ * files. After a crash at any moment a file has a row, or is garbage, or is gone. Clips and events go with the last
+ * of their footage; links of the chain stay.
  */
 export async function removeFootage(context: LibraryContext, removal: Removal): Promise<void> {
   condemn(context, removal);
@@ -41,28 +42,45 @@ interface FileRow {
 function condemnFile(store: Store, fileId: string, nowMs: number): void {
   const file = store.get<FileRow>('SELECT no, camera, start_ms, end_ms FROM file WHERE file_id = ?', fileId);
   if (!file) return;
-  const { no, camera, start_ms: startMs, end_ms: endMs } = file;
   store.run(
     'INSERT OR IGNORE INTO garbage (media, path, since_ms) SELECT media, path, ? FROM file WHERE no = ?',
-    ...[nowMs, no],
+    ...[nowMs, file.no],
   );
-  store.run('DELETE FROM file WHERE no = ?', no);
+  store.run('DELETE FROM file WHERE no = ?', file.no);
   store.run(`DELETE FROM outbox WHERE ref = ? AND kind IN ('clip.ready', 'segment.ready')`, fileId);
-  // A clip is gone with the last footage that it ranges over.
-  const clips = store.all<{ no: number; clip_id: string }>(
-    `DELETE FROM clip
+  for (const clip of clipsWithoutFootage(store, file)) condemnClip(store, clip, nowMs);
+}
+
+interface ClipRow {
+  readonly no: number;
+  readonly clip_id: string;
+}
+
+/** Clips that ranged over the file, and have nothing left. */
+function clipsWithoutFootage(store: Store, { camera, start_ms, end_ms }: FileRow): readonly ClipRow[] {
+  return store.all<ClipRow>(
+    `SELECT no, clip_id FROM clip
      WHERE camera = ?1 AND start_ms > ?2 - ${LONG_MS} AND start_ms < ?3 AND end_ms > ?2 AND file IS NULL
        AND NOT EXISTS (
          SELECT 1 FROM file AS f
          WHERE f.camera = clip.camera AND f.start_ms > clip.start_ms - ${LONG_MS} AND f.start_ms < clip.end_ms
            AND f.end_ms > clip.start_ms
-       )
-     RETURNING no, clip_id`,
-    ...[camera, startMs, endMs],
+       )`,
+    ...[camera, start_ms, end_ms],
   );
-  for (const { clip_id } of clips) {
-    store.run(`DELETE FROM outbox WHERE ref = ? AND kind = 'clip.ready'`, clip_id);
-  }
+}
+
+/** An event goes with the last of its clips. */
+function condemnClip(store: Store, { no, clip_id }: ClipRow, nowMs: number): void {
+  const events = store.all<{ event_id: string }>(
+    `SELECT event_id FROM clip_event JOIN event ON event.no = clip_event.event
+     WHERE clip = ?1 AND end_ms IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM clip_event AS other WHERE other.event = event.no AND other.clip <> ?1)`,
+    no,
+  );
+  store.run('DELETE FROM clip WHERE no = ?', no);
+  store.run(`DELETE FROM outbox WHERE ref = ? AND kind = 'clip.ready'`, clip_id);
+  for (const { event_id } of events) condemnEvent(store, event_id, nowMs);
 }
 
 function condemnEvent(store: Store, eventId: string, nowMs: number): void {

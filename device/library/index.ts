@@ -43,7 +43,8 @@ export interface Library extends AsyncDisposable {
   ask<K extends OperationName>(operation: K, ...argument: ArgumentsOf<K>): Promise<AnswerOf<K>>;
 }
 
-const ALIVE_MS = 30_000;
+/** Each costs a write to the disk; how long the agent was off is known no better than this when it is killed. */
+const ALIVE_MS = 60_000;
 /** Camera hosts of an agent that died may complete their files after the next one has begun. */
 const FIRST_RECHECK_MS = 15_000;
 /** So that whatever was not told, and is on the disk, is known before long. */

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { CodedError } from '../contract/errors.ts';
@@ -150,14 +150,26 @@ export class Store implements Disposable {
 const newer = (is: number, wanted: number): CodedError =>
   new CodedError('INDEX_NEWER', `version ${is}, this program knows ${wanted}`);
 
-/** Takes an index that cannot be used out of the way, under a name that says when; nothing is deleted. */
+/** A failing disk may spoil one index after the other; of more, the oldest go. */
+const MAX_ASIDE = 3;
+
+/** Takes an index that cannot be used out of the way, under a name that says when. */
 export async function setIndexAside(dataDir: string, utcMs: number): Promise<string> {
   const path = indexPath(dataDir);
-  const aside = `${path}.unusable-${new Date(utcMs).toISOString().replaceAll(/[-:]/g, '')}`;
+  const mark = `${path}.unusable-`;
+  const aside = mark + new Date(utcMs).toISOString().replaceAll(/[-:]/g, '');
   for (const suffix of ['', '-wal', '-shm']) {
     if (existsSync(path + suffix)) await rename(path + suffix, aside + suffix);
   }
-  await syncDirectory(dirname(path));
+  const folder = dirname(path);
+  const all = (await readdir(folder))
+    .map((name) => join(folder, name))
+    .filter((name) => name.startsWith(mark));
+  const indexes = all.filter((name) => !/-(wal|shm)$/.test(name)).toSorted();
+  for (const old of indexes.slice(0, -MAX_ASIDE)) {
+    for (const file of all.filter((name) => name.startsWith(old))) await rm(file);
+  }
+  await syncDirectory(folder);
   return aside;
 }
 

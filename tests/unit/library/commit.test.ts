@@ -13,14 +13,9 @@ beforeEach(async () => {
 afterEach(() => rig[Symbol.asyncDispose]());
 
 const commit = (...facts: IndexFact[]) => commitFacts(rig.context, facts);
-const classes = () =>
-  rig.context.store
-    .all('SELECT file_id, class FROM file ORDER BY file_id')
-    .map((row) => ({ ...(row as object) }));
+const classes = () => rig.context.store.all('SELECT file_id, class FROM file ORDER BY file_id');
 const totals = () =>
-  rig.context.store
-    .all('SELECT class, files, size_bytes FROM total WHERE files <> 0 ORDER BY class')
-    .map((row) => ({ ...(row as object) }));
+  rig.context.store.all('SELECT class, files, size_bytes FROM total WHERE files <> 0 ORDER BY class');
 
 /** Everything in the index but when it was last alive. */
 const contents = () =>
@@ -139,11 +134,11 @@ test('segments under a clip are footage of an event, of a protected event protec
     segment('3', at(2)),
     segment('4', at(3)),
   );
-  expect(classes().map((row) => Object.values(row))).toEqual([
-    ['1', 'continuous'],
-    ['2', 'event'],
-    ['3', 'event'],
-    ['4', 'continuous'],
+  expect(classes()).toEqual([
+    { file_id: '1', class: 'continuous' },
+    { file_id: '2', class: 'event' },
+    { file_id: '3', class: 'event' },
+    { file_id: '4', class: 'continuous' },
   ]);
   rig.context.store.run('UPDATE event SET is_protected = 1');
   classify(rig.context.store, 1, NOON_MS + 100_000, NOON_MS + 130_000);

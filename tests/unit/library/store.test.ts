@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { MIGRATIONS } from '../../../device/library/schema.ts';
-import { indexPath, Store } from '../../../device/library/store.ts';
+import { indexPath, setIndexAside, Store } from '../../../device/library/store.ts';
 
 let dataDir: string;
 beforeEach(async () => {
@@ -100,4 +100,13 @@ test('what an inner transaction did is undone alone, what an outer one did altog
     }),
   ).toThrow('no');
   expect(ids()).toEqual(['kept', 'kept too']);
+});
+
+test('indexes that were set aside are kept, the newest three', async () => {
+  for (let day = 1; day <= 5; day++) {
+    (await open())[Symbol.dispose]();
+    await setIndexAside(dataDir, Date.UTC(2026, 2, day));
+  }
+  const names = await readdir(dirname(indexPath(dataDir)));
+  expect(names.toSorted()).toEqual([3, 4, 5].map((day) => `index.sqlite.unusable-2026030${day}T000000.000Z`));
 });
