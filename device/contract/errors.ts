@@ -85,6 +85,16 @@ export const ERRORS = {
     means: 'The process that serves this camera died.',
     advice: 'Nothing now: it restarts. Please report it with the log.',
   },
+  PRIVACY_MASK_IMPOSSIBLE: {
+    fault: 'operator',
+    means: 'The camera’s pictures cannot be masked, so none of them is recorded or looked at.',
+    advice: 'Switch the camera’s stream to H.264, or remove `privacy_masks` from this camera.',
+  },
+  CAMERA_TOO_FAST: {
+    fault: 'operator',
+    means: 'The camera sends more pictures than this machine can decode and encode; some were given up.',
+    advice: 'Lower the camera’s resolution or rate, or do without `privacy_masks`: then nothing is encoded.',
+  },
   CAMERA_FAILED: {
     fault: 'internal',
     means: 'The camera failed in a way we have no better word for.',
