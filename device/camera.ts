@@ -76,6 +76,7 @@ export async function runCamera(options: CameraChainOptions, signal: AbortSignal
       source: settings.source,
       analysisFps: settings.detection.fps,
       packets: true,
+      privacyMasks: settings.privacyMasks,
       sink: {
         stream: (info) => info.role === 'main' && recorder.stream(info),
         packet: (role, packet) => role === 'main' && recorder.packet(packet),

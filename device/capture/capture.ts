@@ -67,6 +67,8 @@ class SourceRunner {
   /** null: the source came to its end by itself. */
   async #connect(signal: AbortSignal): Promise<CodedError | null> {
     this.#stream = null;
+    const { log } = this.#o;
+    const { role } = this.#source;
     const connection = new Connection({
       ...this.#o,
       source: this.#source,
@@ -76,6 +78,10 @@ class SourceRunner {
         this.#stream = info;
         this.#o.meter.set('spyoncino_camera_up', 1, { role: info.role });
         this.#say('running');
+      },
+      onStrain: (reason) => {
+        if (reason) log.warn({ role, code: reason.code }, reason.message);
+        this.#say('running', reason?.report());
       },
     });
     return await connection.run(signal);

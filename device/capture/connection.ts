@@ -7,11 +7,13 @@ import {
   AVERROR_EOF,
 } from 'node-av/constants';
 import { CodedError } from '../contract/errors.ts';
+import type { Polygon } from '../contract/geometry.ts';
 import type { AudioTrack, StreamInfo, VideoTrack } from '../contract/media.ts';
 import type { Meter } from '../contract/metrics.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
-import { Decoder } from './decoder.ts';
+import { Backlog } from './backlog.ts';
+import { Decoder, type OnPicture } from './decoder.ts';
 import { copyOf, Encoder } from './encoder.ts';
 import { faultOf } from './faults.ts';
 import { check } from './ffmpeg.ts';
@@ -19,6 +21,7 @@ import { Input } from './input.ts';
 import type { NalCodec } from './nal.ts';
 import { Packetizer } from './packetizer.ts';
 import { Picture } from './picture.ts';
+import { PrivacyMask } from './privacy-mask.ts';
 import { Sampler } from './sampler.ts';
 import { Scaling } from './scaling.ts';
 import type { CaptureSink } from './sink.ts';
@@ -32,6 +35,7 @@ export interface ConnectionOptions {
   readonly analysed: boolean;
   readonly analysisFps: number;
   readonly packets: boolean;
+  readonly privacyMasks: readonly Polygon[];
   readonly sink: CaptureSink;
   readonly meter: Meter;
   readonly clock: Clock;
@@ -39,6 +43,8 @@ export interface ConnectionOptions {
   nextGeneration(): number;
   /** Pictures arrive: the connection works. */
   onStream(info: StreamInfo): void;
+  /** Pictures are being lost because decoding and encoding take too long; null: no more. */
+  onStrain(reason: CodedError | null): void;
 }
 
 /** Named so that a new one always starts with all of its state. */
@@ -60,12 +66,14 @@ const FALLBACK_FPS = 25;
 export class Connection {
   readonly #o: ConnectionOptions;
   readonly #scaling = new Scaling();
+  readonly #mask: PrivacyMask | null;
   /** The sink works on a picture. */
   #busy = false;
   #failure: unknown = null;
 
   constructor(options: ConnectionOptions) {
     this.#o = options;
+    this.#mask = options.privacyMasks.length > 0 ? new PrivacyMask(options.privacyMasks) : null;
   }
 
   /** Why it ended; null when the source was at its end. Never rejects. */
@@ -105,7 +113,11 @@ export class Connection {
       throw new CodedError('CAMERA_CODEC_UNSUPPORTED', video.codecpar.getCodecString() ?? 'unknown codec');
     }
     const audio = input.audio && this.#o.packets ? describeAudio(input.audio) : null;
-    using taker = codec ? this.#copier(video, codec, input, audio) : this.#transcoder(video, input, audio);
+    // Of a masked camera only what is recorded is encoded anew; the sub stream is just looked at.
+    const recoded = !codec || (this.#mask !== null && this.#o.packets && this.#o.source.role === 'main');
+    await using taker = recoded
+      ? this.#transcoder(video, input, audio)
+      : this.#copier(video, codec, input, audio);
     using packet = new Packet();
     packet.alloc();
     while (!signal.aborted) {
@@ -146,7 +158,8 @@ export class Connection {
 
   /** H.264 and HEVC: packets as they come; a decoder beside them where somebody looks. */
   #copier(video: Stream, codec: NalCodec, input: Input, audio: AudioTrack | null): Taker {
-    const { analysed, analysisFps, packets, sink, source } = this.#o;
+    const { analysed, analysisFps, sink, source } = this.#o;
+    const packets = this.#o.packets && !this.#mask;
     const packetizer = new Packetizer(codec, video.codecpar.extradata ?? Buffer.alloc(0));
     /** null until the first key frame. */
     let generation: Generation | null = null;
@@ -157,8 +170,10 @@ export class Connection {
       const begun = (generation = this.#begin(video, input.audio, audio, reorderDepth));
       decoder =
         analysed && analysisFps > 0
-          ? Decoder.open(video.codecpar, track.width * track.height, (frame, pts) =>
-              this.#show(begun, frame, pts),
+          ? Decoder.open(
+              video.codecpar,
+              track.width * track.height,
+              this.#masked((frame, pts) => this.#show(begun, frame, pts)),
             )
           : null;
       this.#announce(begun, track, audio);
@@ -200,27 +215,31 @@ export class Connection {
       audio: (packet) => generation && this.#passAudio(generation, packet, audio),
       flush: async () => decoder?.flush(),
       restart: () => generation?.timeline.restart(),
-      [Symbol.dispose]: () => decoder?.[Symbol.dispose](),
+      [Symbol.asyncDispose]: async () => decoder?.[Symbol.dispose](),
     };
   }
 
-  /** Everything else is decoded once: for whoever looks, and for the encoder. */
+  /** Everything else, and what is masked, is decoded once: for whoever looks, and for the encoder. */
   #transcoder(video: Stream, input: Input, audio: AudioTrack | null): Taker {
     const { packets, sink, source } = this.#o;
     const generation = this.#begin(video, input.audio, audio, 0);
-    const fps = frameRate(video) ?? FALLBACK_FPS;
+    const fps = frameRate(video);
     let encoder: Encoder | null = null;
     let signal: AbortSignal | null = null;
-    const decoder = Decoder.open(video.codecpar, 0, async (frame, pts) => {
+    const take: OnPicture = async (frame, pts) => {
+      if (backlog?.late) {
+        backlog.lose(1);
+        return;
+      }
       const stamp = generation.timeline.video({ pts, dts: null, duration: Number(frame.duration) });
       const streamMs = (stamp.dts * 1000) / VIDEO_TIMESCALE;
       await this.#pace(generation, streamMs, signal);
       generation.anchor.arrive(streamMs, this.#o.clock.utcMs());
       if (packets) {
-        encoder ??= await Encoder.open(frame, fps, this.#scaling);
+        encoder ??= await Encoder.open(frame, fps ?? FALLBACK_FPS, this.#scaling);
         for (const sample of await encoder.encode(frame, stamp.pts)) {
           if (sample.config && !generation.info) {
-            this.#announce(generation, { ...sample.config.track, fps }, audio);
+            this.#announce(generation, { ...sample.config.track, ...(fps && { fps }) }, audio);
           }
           if (!generation.info) continue;
           sink.packet(source.role, {
@@ -235,22 +254,53 @@ export class Connection {
           });
         }
       }
+      if (generation.anchor.broken)
+        throw new CodedError('CAMERA_STALLED', 'the clock of this machine was set');
       if (this.#o.analysed && this.#o.analysisFps > 0) await this.#show(generation, frame, stamp.pts);
-    });
+    };
+    const decoder = Decoder.open(video.codecpar, 0, this.#masked(take));
+    const decode = async (packet: Packet): Promise<void> => {
+      const startedMs = this.#o.clock.monotonicMs();
+      await decoder.decode(packet);
+      this.#o.meter.observe('spyoncino_decode_ms', this.#o.clock.monotonicMs() - startedMs);
+    };
+    // A file waits for us, a camera does not.
+    const backlog = source.live
+      ? new Backlog({
+          clock: this.#o.clock,
+          work: async (packet, track) =>
+            track === 'video' ? decode(packet) : this.#passAudio(generation, packet, audio),
+          onFailure: (error) => (this.#failure = error),
+          onLoss: (pictures) =>
+            this.#o.meter.count('spyoncino_drops_total', { stage: 'encode', reason: 'late' }, pictures),
+          onStrain: (strained) => this.#o.onStrain(strained ? new CodedError('CAMERA_TOO_FAST') : null),
+        })
+      : null;
     return {
       video: async (packet, stopping) => {
         signal = stopping;
-        const startedMs = this.#o.clock.monotonicMs();
-        await decoder.decode(packet);
-        this.#o.meter.observe('spyoncino_decode_ms', this.#o.clock.monotonicMs() - startedMs);
+        if (backlog) backlog.push(packet, 'video');
+        else await decode(packet);
       },
-      audio: (packet) => this.#passAudio(generation, packet, audio),
+      audio: (packet) =>
+        backlog ? backlog.push(packet, 'audio') : this.#passAudio(generation, packet, audio),
       flush: () => decoder.flush(),
       restart: () => generation.timeline.restart(),
-      [Symbol.dispose]: () => {
+      [Symbol.asyncDispose]: async () => {
+        await backlog?.finish(() => decoder.flush());
         decoder[Symbol.dispose]();
         encoder?.[Symbol.dispose]();
       },
+    };
+  }
+
+  /** Nobody is shown a picture before it is masked. */
+  #masked(show: OnPicture): OnPicture {
+    const mask = this.#mask;
+    if (!mask) return show;
+    return (frame, pts) => {
+      mask.apply(frame);
+      return show(frame, pts);
     };
   }
 
@@ -320,7 +370,7 @@ export class Connection {
 }
 
 /** What becomes of the packets of one connection. */
-interface Taker extends Disposable {
+interface Taker extends AsyncDisposable {
   video(packet: Packet, signal: AbortSignal): Promise<void>;
   audio(packet: Packet): void;
   /** Gives out what is still inside. */

@@ -2,84 +2,87 @@ import { Codec, CodecContext, Dictionary, Packet, Rational, type Frame } from 'n
 import {
   type FFEncoderCodec,
   AV_CODEC_FLAG_GLOBAL_HEADER,
+  AV_PICTURE_TYPE_I,
   AV_PICTURE_TYPE_NONE,
   AV_PIX_FMT_YUV420P,
+  AV_PIX_FMT_YUVJ420P,
+  AVCOL_RANGE_JPEG,
+  AVCOL_RANGE_MPEG,
+  AVCOL_SPC_RGB,
   AVERROR_EOF,
 } from 'node-av/constants';
 import type { Size } from '../contract/geometry.ts';
 import { AVERROR_EAGAIN, check, FfmpegFailure } from './ffmpeg.ts';
 import { Packetizer, type Sample } from './packetizer.ts';
-import type { Scaling } from './scaling.ts';
+import { pixelFormatOf, type Scaling } from './scaling.ts';
 import { VIDEO_TIMESCALE } from './timeline.ts';
 
+export interface EncoderChoice {
+  readonly name: string;
+  readonly options: Readonly<Record<string, string>>;
+}
+
 /** Hardware first. A board without it fails to open it, and software takes over. */
-const ENCODERS: readonly { name: string; options: Readonly<Record<string, string>> }[] = [
+const ENCODERS: readonly EncoderChoice[] = [
   { name: 'h264_v4l2m2m', options: {} },
   {
     name: 'libx264',
-    options: { preset: 'veryfast', tune: 'zerolatency', crf: '23', 'x264-params': 'scenecut=0' },
+    options: {
+      preset: 'veryfast',
+      tune: 'zerolatency',
+      crf: '23',
+      'x264-params': 'scenecut=0',
+      'forced-idr': '1',
+    },
   },
 ];
 /** Only hardware encoders, which know no constant quality, are told one. */
 const BITS_PER_PIXEL = 0.1;
+const KEY_EVERY_TICKS = VIDEO_TIMESCALE;
 
 export interface EncodedSample extends Sample {
   readonly pts: number;
 }
 
-/** Raw pictures → H.264 without B-frames, a key frame a second, for cameras that do not compress themselves. */
+/** Pictures → H.264 without B-frames, a key frame a second. */
 export class Encoder implements Disposable {
+  /** As FFmpeg names it. */
+  readonly name: string;
   readonly #context: CodecContext;
   readonly #packetizer: Packetizer;
   readonly #packet = new Packet();
   readonly #scaling: Scaling;
-  readonly #size: Size;
+  readonly #shape: Shape;
+  readonly #frameTicks: number;
+  /** Of the newest key frame, wanted or given. */
+  #keyPts = 0;
 
-  private constructor(context: CodecContext, size: Size, scaling: Scaling) {
+  private constructor(name: string, context: CodecContext, shape: Shape, fps: number, scaling: Scaling) {
+    this.name = name;
     this.#context = context;
-    this.#size = size;
+    this.#shape = shape;
+    this.#frameTicks = VIDEO_TIMESCALE / fps;
     this.#scaling = scaling;
     this.#packetizer = new Packetizer('h264', context.extraData ?? Buffer.alloc(0));
     this.#packet.alloc();
   }
 
-  static async open(picture: Size, fps: number, scaling: Scaling): Promise<Encoder> {
-    // Chroma has half the resolution, so sizes are even.
-    const size = { width: picture.width & ~1, height: picture.height & ~1 };
-    let failure: unknown;
-    for (const { name, options } of ENCODERS) {
-      const codec = Codec.findEncoderByName(name as FFEncoderCodec);
-      if (!codec) continue;
-      const context = new CodecContext();
-      try {
-        context.allocContext3(codec);
-        context.width = size.width;
-        context.height = size.height;
-        context.pixelFormat = AV_PIX_FMT_YUV420P;
-        context.timeBase = new Rational(1, VIDEO_TIMESCALE);
-        context.framerate = new Rational(Math.max(1, Math.round(fps)), 1);
-        context.gopSize = Math.max(1, Math.round(fps));
-        context.maxBFrames = 0;
-        context.threadCount = 1;
-        context.bitRate = BigInt(Math.round(size.width * size.height * fps * BITS_PER_PIXEL));
-        context.setFlags(AV_CODEC_FLAG_GLOBAL_HEADER);
-        using dictionary = Dictionary.fromObject(options);
-        check(await context.open2(codec, dictionary), `opening ${name}`);
-        return new Encoder(context, size, scaling);
-      } catch (error) {
-        context.freeContext();
-        if (!(error instanceof FfmpegFailure)) throw error;
-        failure = error;
-      }
-    }
-    throw failure ?? new Error('this FFmpeg has no H.264 encoder');
+  /** For pictures like this one. */
+  static async open(picture: Frame, fps: number, scaling: Scaling): Promise<Encoder> {
+    const shape = shapeFor(picture);
+    const { choice, opened } = await firstThatOpens(ENCODERS, (each) =>
+      openContext(each, picture, shape, fps),
+    );
+    return new Encoder(choice.name, opened, shape, fps, scaling);
   }
 
   /** `pts` in ticks of VIDEO_TIMESCALE, rising. `picture` stays the caller's. */
   async encode(picture: Frame, pts: number): Promise<EncodedSample[]> {
-    using frame = this.#scaling.convert(picture, this.#size, AV_PIX_FMT_YUV420P);
+    using frame = this.#fit(picture);
+    const keyDue = pts + this.#frameTicks / 2 >= this.#keyPts + KEY_EVERY_TICKS;
+    if (keyDue) this.#keyPts = pts;
     frame.pts = BigInt(pts);
-    frame.pictType = AV_PICTURE_TYPE_NONE;
+    frame.pictType = keyDue ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
     check(await this.#context.sendFrame(frame), 'encoding');
     const samples: EncodedSample[] = [];
     for (;;) {
@@ -87,7 +90,9 @@ export class Encoder implements Disposable {
       if (code === AVERROR_EAGAIN || code === AVERROR_EOF) return samples;
       check(code, 'encoding');
       const sample = this.#packetizer.sample(copyOf(this.#packet.data));
-      if (sample) samples.push({ ...sample, pts: Number(this.#packet.pts) });
+      const samplePts = Number(this.#packet.pts);
+      if (sample) samples.push({ ...sample, pts: samplePts });
+      if (sample?.key) this.#keyPts = Math.max(this.#keyPts, samplePts);
       this.#packet.unref();
     }
   }
@@ -96,6 +101,87 @@ export class Encoder implements Disposable {
     this.#packet.free();
     this.#context.freeContext();
   }
+
+  /** The picture as the encoder takes it; shares its memory where it fits as it is. */
+  #fit(picture: Frame): Frame {
+    const { width, height, format } = this.#shape;
+    const fits = picture.width === width && picture.height === height && pixelFormatOf(picture) === format;
+    const frame = fits ? picture.clone() : this.#scaling.convert(picture, this.#shape, format);
+    if (!frame) throw new Error('no memory for a picture');
+    // Encoders know full range by the range alone, not by a format of its own.
+    frame.format = AV_PIX_FMT_YUV420P;
+    frame.colorRange = rangeOf(format);
+    return frame;
+  }
+}
+
+interface Shape extends Size {
+  readonly format: typeof AV_PIX_FMT_YUV420P | typeof AV_PIX_FMT_YUVJ420P;
+}
+
+const shapeFor = (picture: Frame): Shape => ({
+  // Chroma has half the resolution, so sizes are even.
+  width: picture.width & ~1,
+  height: picture.height & ~1,
+  format: pixelFormatOf(picture) === AV_PIX_FMT_YUVJ420P ? AV_PIX_FMT_YUVJ420P : AV_PIX_FMT_YUV420P,
+});
+
+const rangeOf = (format: Shape['format']) =>
+  format === AV_PIX_FMT_YUVJ420P ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
+
+/** Throws FfmpegFailure when this machine cannot run it. null: this FFmpeg does not have it. */
+async function openContext(
+  { name, options }: EncoderChoice,
+  picture: Frame,
+  { width, height, format }: Shape,
+  fps: number,
+): Promise<CodecContext | null> {
+  const codec = Codec.findEncoderByName(name as FFEncoderCodec);
+  if (!codec) return null;
+  const context = new CodecContext();
+  try {
+    context.allocContext3(codec);
+    context.width = width;
+    context.height = height;
+    context.pixelFormat = AV_PIX_FMT_YUV420P;
+    context.colorRange = rangeOf(format);
+    if (picture.colorSpace !== AVCOL_SPC_RGB) {
+      context.colorSpace = picture.colorSpace;
+      context.colorPrimaries = picture.colorPrimaries;
+      context.colorTrc = picture.colorTrc;
+    }
+    context.timeBase = new Rational(1, VIDEO_TIMESCALE);
+    context.framerate = new Rational(Math.max(1, Math.round(fps)), 1);
+    context.gopSize = Math.max(1, Math.round(fps));
+    context.maxBFrames = 0;
+    context.threadCount = 1;
+    context.bitRate = BigInt(Math.round(width * height * fps * BITS_PER_PIXEL));
+    context.setFlags(AV_CODEC_FLAG_GLOBAL_HEADER);
+    using dictionary = Dictionary.fromObject(options);
+    check(await context.open2(codec, dictionary), `opening ${name}`);
+    return context;
+  } catch (error) {
+    context.freeContext();
+    throw error;
+  }
+}
+
+/** The first choice that can be opened. Rethrows the last failure when none can. */
+export async function firstThatOpens<C extends EncoderChoice, T>(
+  choices: readonly C[],
+  open: (choice: C) => Promise<T | null>,
+): Promise<{ choice: C; opened: T }> {
+  let failure: unknown = new Error('this FFmpeg has no H.264 encoder');
+  for (const choice of choices) {
+    try {
+      const opened = await open(choice);
+      if (opened !== null) return { choice, opened };
+    } catch (error) {
+      if (!(error instanceof FfmpegFailure)) throw error;
+      failure = error;
+    }
+  }
+  throw failure;
 }
 
 /** FFmpeg's memory is only lent until the packet is unreferenced. Not from the pool: kept packets would pin it. */

@@ -12,7 +12,7 @@ export function spansOf(polygons: readonly Polygon[], { width, height }: Size): 
   return Array.from({ length: height }, (_, row) =>
     merged(
       // A pixel that the border does not touch is inside as a whole or not at all; its centre tells.
-      outlines.flatMap((edges) => [...borderSpans(edges, row), ...innerSpans(edges, row + 0.5)]),
+      outlines.flatMap((edges) => borderSpans(edges, row).concat(innerSpans(edges, row + 0.5))),
       width,
     ),
   );

@@ -1,4 +1,5 @@
 import type { CameraFact } from '../contract/facts.ts';
+import type { Polygon } from '../contract/geometry.ts';
 import type { MediaPacket, PixelFrame, StreamInfo, StreamRole } from '../contract/media.ts';
 import type { Meter } from '../contract/metrics.ts';
 import type { SourceSettings } from '../contract/settings.ts';
@@ -27,6 +28,11 @@ export interface CaptureOptions {
   readonly analysisFps: number;
   /** false: nobody wants packets, so nothing is encoded and `packet` is never called. */
   readonly packets: boolean;
+  /**
+   * Blackened in every picture before anything else sees it. With any, the packets of the camera itself, which
+   * show what is masked, never reach the sink: what is recorded (the main stream) is encoded anew.
+   */
+  readonly privacyMasks: readonly Polygon[];
   readonly sink: CaptureSink;
   readonly meter: Meter;
   readonly log: Log;

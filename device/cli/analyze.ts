@@ -154,6 +154,7 @@ async function analyzeFile(o: {
       source: { kind: 'file', path: resolve(file), loop: false, paced: false },
       analysisFps: fps,
       packets: false,
+      privacyMasks: camera.privacyMasks,
       sink: {
         stream: () => {},
         packet: () => {},

@@ -58,6 +58,7 @@ async function main(mainUrl: string, subUrl: string, dataDir: string): Promise<v
       },
       analysisFps: 5,
       packets: true,
+      privacyMasks: [],
       sink: {
         stream: (info) => info.role === 'main' && recorder.stream(info),
         packet: (role, packet) => role === 'main' && recorder.packet(packet),

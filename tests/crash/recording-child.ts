@@ -32,6 +32,7 @@ await runCapture(
     source: { kind: 'pattern', width: 320, height: 240, fps: 25 },
     analysisFps: 0,
     packets: true,
+    privacyMasks: [],
     sink: {
       stream: (info) => recorder.stream(info),
       packet: (_role, packet) => {

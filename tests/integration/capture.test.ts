@@ -84,6 +84,7 @@ async function capture(
       source,
       analysisFps,
       packets,
+      privacyMasks: [],
       sink: {
         stream: (info) => seen.streams.push(info),
         packet(role, packet) {

@@ -55,6 +55,7 @@ function watch(device: string) {
       source: { kind: 'v4l2', device, width: 320, height: 180, fps: 10 },
       analysisFps: 5,
       packets: true,
+      privacyMasks: [],
       sink: {
         stream: ({ role, generation, video }) =>
           tell({ stream: { role, generation, ...video, config: video.config.length } }),

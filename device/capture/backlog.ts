@@ -1,0 +1,129 @@
+import type { Packet } from 'node-av/lib';
+import type { Clock } from '../kernel/clock.ts';
+
+/** Older than this and pictures are only decoded, which is the smaller part of the work. */
+const LATE_MS = 300;
+/** Older than this, or more than this, and all that waits is given up to the next key frame. */
+const MAX_WAIT_MS = 2000;
+const MAX_BYTES = 16_000_000;
+/** So long after the last loss all is well again. */
+const CALM_MS = 30_000;
+
+export interface BacklogOptions {
+  readonly clock: Clock;
+  /** Packets in order, one at a time. After a rejection there is no more work. */
+  work(packet: Packet, track: Track): Promise<void>;
+  onFailure(error: unknown): void;
+  /** `pictures` were given up. */
+  onLoss(pictures: number): void;
+  /** Whether pictures are being lost, each time this changes. */
+  onStrain(strained: boolean): void;
+}
+
+type Track = 'video' | 'audio';
+
+interface Waiting {
+  readonly packet: Packet;
+  readonly track: Track;
+  readonly sinceMs: number;
+}
+
+/**
+ * Packets between a camera, which does not wait, and work that may be slower than the camera. The newest
+ * footage counts: what is too late is given up, so neither memory nor delay grows.
+ */
+export class Backlog {
+  readonly #o: BacklogOptions;
+  #waiting: Waiting[] = [];
+  #bytes = 0;
+  #working: Promise<void> | null = null;
+  #failed = false;
+  /** After a loss nothing can be decoded before the next key frame. */
+  #skipping = false;
+  #lastLossMs: number | null = null;
+
+  constructor(options: BacklogOptions) {
+    this.#o = options;
+  }
+
+  /** `packet` stays the caller's. */
+  push(packet: Packet, track: Track): void {
+    if (this.#failed) return;
+    const nowMs = this.#o.clock.monotonicMs();
+    this.#calmDown(nowMs);
+    if (track === 'video') {
+      if (this.#waitedMs(nowMs) > MAX_WAIT_MS || this.#bytes > MAX_BYTES) this.#giveUp();
+      if (packet.isKeyframe) this.#skipping = false;
+      if (this.#skipping) {
+        this.lose(1);
+        return;
+      }
+    }
+    const kept = packet.clone();
+    if (!kept) throw new Error('no memory for a packet');
+    this.#waiting.push({ packet: kept, track, sinceMs: nowMs });
+    this.#bytes += kept.size;
+    this.#working ??= this.#work();
+  }
+
+  /** Whether the work is behind: then a decoded picture is better left alone. */
+  get late(): boolean {
+    return this.#waitedMs(this.#o.clock.monotonicMs()) > LATE_MS;
+  }
+
+  lose(pictures: number): void {
+    this.#o.onLoss(pictures);
+    if (this.#lastLossMs === null) this.#o.onStrain(true);
+    this.#lastLossMs = this.#o.clock.monotonicMs();
+  }
+
+  /** What waits is worked off, then `last`; resolves when nothing runs any more. */
+  async finish(last: () => Promise<void>): Promise<void> {
+    await this.#working;
+    if (!this.#failed) await this.#attempt(last);
+    this.#failed = true;
+  }
+
+  #waitedMs(nowMs: number): number {
+    const [oldest] = this.#waiting;
+    return oldest ? nowMs - oldest.sinceMs : 0;
+  }
+
+  /** Sound is not video's fault: it stays. */
+  #giveUp(): void {
+    const lost = this.#waiting.filter(({ track }) => track === 'video');
+    this.#waiting = this.#waiting.filter(({ track }) => track === 'audio');
+    for (const { packet } of lost) this.#release(packet);
+    this.#skipping = true;
+    this.lose(lost.length);
+  }
+
+  #calmDown(nowMs: number): void {
+    if (this.#lastLossMs === null || nowMs - this.#lastLossMs < CALM_MS) return;
+    this.#lastLossMs = null;
+    this.#o.onStrain(false);
+  }
+
+  async #work(): Promise<void> {
+    for (let next; (next = this.#waiting.shift());) {
+      const { packet, track } = next;
+      if (!this.#failed) await this.#attempt(() => this.#o.work(packet, track));
+      this.#release(packet);
+    }
+    this.#working = null;
+  }
+
+  async #attempt(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#failed = true;
+      this.#o.onFailure(error);
+    }
+  }
+
+  #release(packet: Packet): void {
+    this.#bytes -= packet.size;
+    packet.free();
+  }
+}
