@@ -51,7 +51,9 @@ export async function runCamera(options: CameraChainOptions, signal: AbortSignal
     log,
   });
 
-  const stills = new StillTaker({ recorder, cameraId, dataDir, mediaId, tasks }, (fact) => {
+  // Of a camera that has been stopped no more pictures come to wait for.
+  const wait = (ms: number): Promise<void> => clock.sleep(ms, signal);
+  const stills = new StillTaker({ recorder, cameraId, dataDir, mediaId, tasks, wait }, (fact) => {
     emit(fact);
     analysis.setStill(fact.eventId, fact.path);
   });
@@ -110,7 +112,13 @@ interface StillTakerOptions {
   readonly dataDir: string;
   readonly mediaId: string;
   readonly tasks: TaskSet;
+  /** Rejects when there is nothing to wait for any more. */
+  readonly wait: (ms: number) => Promise<void>;
 }
+
+/** The recorded stream may come later than the analysed one, above all where it is encoded first. */
+const STILL_TRIES = 8;
+const STILL_RETRY_MS = 250;
 
 /**
  * Makes a still of an event's best moment from the recorded stream, which is sharper than the analysed one.
@@ -144,7 +152,7 @@ class StillTaker {
   }
 
   async #make({ eventId, utcMs }: BestShot): Promise<void> {
-    const gop = this.#o.recorder.gopAt(utcMs);
+    const gop = await this.#gopAt(utcMs);
     if (!gop) return;
     const frame = await decodeAt(gop.video, gop.packets, utcMs);
     if (!frame) return;
@@ -160,6 +168,20 @@ class StillTaker {
     await expectMedia(this.#o);
     await replaceFile(join(dataDir, path), jpeg);
     this.#onStill({ type: 'still', cameraId, eventId, path, utcMs, sizeBytes: jpeg.byteLength });
+  }
+
+  async #gopAt(utcMs: number): Promise<ReturnType<Recorder['gopAt']>> {
+    const { recorder, wait } = this.#o;
+    try {
+      for (let left = STILL_TRIES; left > 0; left--) {
+        const gop = recorder.gopAt(utcMs);
+        if (gop) return gop;
+        await wait(STILL_RETRY_MS);
+      }
+    } catch {
+      // Stopped: what is there now is all there will be.
+    }
+    return recorder.gopAt(utcMs);
   }
 }
 

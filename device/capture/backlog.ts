@@ -11,8 +11,8 @@ const CALM_MS = 30_000;
 
 export interface BacklogOptions {
   readonly clock: Clock;
-  /** Packets in order, one at a time. After a rejection there is no more work. */
-  work(packet: Packet, track: Track): Promise<void>;
+  /** Packets in order, one at a time; `arrivedUtcMs`: when it was pushed. After a rejection there is no more work. */
+  work(packet: Packet, track: Track, arrivedUtcMs: number): Promise<void>;
   onFailure(error: unknown): void;
   /** `pictures` were given up. */
   onLoss(pictures: number): void;
@@ -26,6 +26,7 @@ interface Waiting {
   readonly packet: Packet;
   readonly track: Track;
   readonly sinceMs: number;
+  readonly arrivedUtcMs: number;
 }
 
 /**
@@ -61,7 +62,7 @@ export class Backlog {
     }
     const kept = packet.clone();
     if (!kept) throw new Error('no memory for a packet');
-    this.#waiting.push({ packet: kept, track, sinceMs: nowMs });
+    this.#waiting.push({ packet: kept, track, sinceMs: nowMs, arrivedUtcMs: this.#o.clock.utcMs() });
     this.#bytes += kept.size;
     this.#working ??= this.#work();
   }
@@ -106,8 +107,8 @@ export class Backlog {
 
   async #work(): Promise<void> {
     for (let next; (next = this.#waiting.shift());) {
-      const { packet, track } = next;
-      if (!this.#failed) await this.#attempt(() => this.#o.work(packet, track));
+      const { packet, track, arrivedUtcMs } = next;
+      if (!this.#failed) await this.#attempt(() => this.#o.work(packet, track, arrivedUtcMs));
       this.#release(packet);
     }
     this.#working = null;

@@ -226,6 +226,8 @@ export class Connection {
     const fps = frameRate(video);
     let encoder: Encoder | null = null;
     let signal: AbortSignal | null = null;
+    /** Of the packet in work, which may have waited. */
+    let arrivedUtcMs = 0;
     const take: OnPicture = async (frame, pts) => {
       if (backlog?.late) {
         backlog.lose(1);
@@ -234,7 +236,7 @@ export class Connection {
       const stamp = generation.timeline.video({ pts, dts: null, duration: Number(frame.duration) });
       const streamMs = (stamp.dts * 1000) / VIDEO_TIMESCALE;
       await this.#pace(generation, streamMs, signal);
-      generation.anchor.arrive(streamMs, this.#o.clock.utcMs());
+      generation.anchor.arrive(streamMs, source.live ? arrivedUtcMs : this.#o.clock.utcMs());
       if (packets) {
         encoder ??= await Encoder.open(frame, fps ?? FALLBACK_FPS, this.#scaling);
         for (const sample of await encoder.encode(frame, stamp.pts)) {
@@ -259,7 +261,8 @@ export class Connection {
       if (this.#o.analysed && this.#o.analysisFps > 0) await this.#show(generation, frame, stamp.pts);
     };
     const decoder = Decoder.open(video.codecpar, 0, this.#masked(take));
-    const decode = async (packet: Packet): Promise<void> => {
+    const decode = async (packet: Packet, utcMs: number): Promise<void> => {
+      arrivedUtcMs = utcMs;
       const startedMs = this.#o.clock.monotonicMs();
       await decoder.decode(packet);
       this.#o.meter.observe('spyoncino_decode_ms', this.#o.clock.monotonicMs() - startedMs);
@@ -268,8 +271,8 @@ export class Connection {
     const backlog = source.live
       ? new Backlog({
           clock: this.#o.clock,
-          work: async (packet, track) =>
-            track === 'video' ? decode(packet) : this.#passAudio(generation, packet, audio),
+          work: async (packet, track, utcMs) =>
+            track === 'video' ? decode(packet, utcMs) : this.#passAudio(generation, packet, audio),
           onFailure: (error) => (this.#failure = error),
           onLoss: (pictures) =>
             this.#o.meter.count('spyoncino_drops_total', { stage: 'encode', reason: 'late' }, pictures),
@@ -280,7 +283,7 @@ export class Connection {
       video: async (packet, stopping) => {
         signal = stopping;
         if (backlog) backlog.push(packet, 'video');
-        else await decode(packet);
+        else await decode(packet, this.#o.clock.utcMs());
       },
       audio: (packet) =>
         backlog ? backlog.push(packet, 'audio') : this.#passAudio(generation, packet, audio),
