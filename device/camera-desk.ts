@@ -65,7 +65,8 @@ export class CameraDesk {
       name: `camera ${settings.cameraId}`,
       entry: fileURLToPath(new URL('./camera-host.ts', import.meta.url)),
       nodeFlags: CAMERA_HOST_FLAGS,
-      env: { UV_THREADPOOL_SIZE: '4', MALLOC_ARENA_MAX: '2' },
+      // Two streams being read, one coded, a write and a still, and one to spare for a disk that hangs.
+      env: { UV_THREADPOOL_SIZE: '6', MALLOC_ARENA_MAX: '2' },
       log,
       clock,
       greet: () => ({
@@ -107,8 +108,8 @@ export class CameraDesk {
   summary(): { cameraId: string; state: CameraPhase; detail: string } {
     const { state, reason, streams } = this.#state;
     const working = streams.map(
-      ({ role, codec, width, height, audio }) =>
-        `${role} ${codec ?? '?'} ${width ?? '?'}×${height ?? '?'}${audio ? ` + ${audio}` : ''}`,
+      ({ role, codec, width, height, audio, encoder }) =>
+        `${role} ${codec ?? '?'} ${width ?? '?'}×${height ?? '?'}${audio ? ` + ${audio}` : ''}${encoder ? ` (by ${encoder})` : ''}`,
     );
     return {
       cameraId: this.#o.settings.cameraId,

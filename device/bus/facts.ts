@@ -100,6 +100,7 @@ export function cameraPayload(
       height: stream?.height ?? null,
       fps: stream?.fps ?? null,
       audio: stream?.audio ?? null,
+      encoder: stream?.encoder ?? null,
     })),
   };
 }

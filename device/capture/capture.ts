@@ -106,6 +106,7 @@ class SourceRunner {
             height: video.height,
             fps: video.fps ?? null,
             audio: this.#stream?.audio?.codec ?? null,
+            encoder: this.#stream?.encoder ?? null,
           }
         : null,
     });

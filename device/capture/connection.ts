@@ -241,7 +241,8 @@ export class Connection {
         encoder ??= await Encoder.open(frame, fps ?? FALLBACK_FPS, this.#scaling);
         for (const sample of await encoder.encode(frame, stamp.pts)) {
           if (sample.config && !generation.info) {
-            this.#announce(generation, { ...sample.config.track, ...(fps && { fps }) }, audio);
+            const track = { ...sample.config.track, ...(fps && { fps }) };
+            this.#announce(generation, track, audio, encoder.name);
           }
           if (!generation.info) continue;
           sink.packet(source.role, {
@@ -321,9 +322,15 @@ export class Connection {
     };
   }
 
-  #announce(generation: Generation, video: VideoTrack, audio: AudioTrack | null): void {
+  #announce(generation: Generation, video: VideoTrack, audio: AudioTrack | null, encoder?: string): void {
     const { role } = this.#o.source;
-    generation.info = { role, generation: generation.number, video, ...(audio ? { audio } : {}) };
+    generation.info = {
+      role,
+      generation: generation.number,
+      video,
+      ...(audio && { audio }),
+      ...(encoder && { encoder }),
+    };
     this.#o.sink.stream(generation.info);
     this.#o.onStream(generation.info);
   }

@@ -10,6 +10,7 @@ import {
   AVCOL_RANGE_MPEG,
   AVCOL_SPC_RGB,
   AVERROR_EOF,
+  type AVPixelFormat,
 } from 'node-av/constants';
 import type { Size } from '../contract/geometry.ts';
 import { AVERROR_EAGAIN, check, FfmpegFailure } from './ffmpeg.ts';
@@ -23,7 +24,7 @@ export interface EncoderChoice {
 }
 
 /** Hardware first. A board without it fails to open it, and software takes over. */
-const ENCODERS: readonly EncoderChoice[] = [
+export const ENCODERS: readonly EncoderChoice[] = [
   { name: 'h264_v4l2m2m', options: {} },
   {
     name: 'libx264',
@@ -116,7 +117,8 @@ export class Encoder implements Disposable {
 }
 
 interface Shape extends Size {
-  readonly format: typeof AV_PIX_FMT_YUV420P | typeof AV_PIX_FMT_YUVJ420P;
+  /** yuv420p, or yuvj420p for full range. */
+  readonly format: AVPixelFormat;
 }
 
 const shapeFor = (picture: Frame): Shape => ({
@@ -126,7 +128,7 @@ const shapeFor = (picture: Frame): Shape => ({
   format: pixelFormatOf(picture) === AV_PIX_FMT_YUVJ420P ? AV_PIX_FMT_YUVJ420P : AV_PIX_FMT_YUV420P,
 });
 
-const rangeOf = (format: Shape['format']) =>
+const rangeOf = (format: AVPixelFormat) =>
   format === AV_PIX_FMT_YUVJ420P ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
 
 /** Throws FfmpegFailure when this machine cannot run it. null: this FFmpeg does not have it. */

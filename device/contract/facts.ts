@@ -156,6 +156,8 @@ export interface StreamSummary {
   readonly height: number;
   readonly fps: number | null;
   readonly audio: string | null;
+  /** As FFmpeg names it; null where the camera's own packets are recorded. */
+  readonly encoder: string | null;
 }
 
 export interface CameraFact {

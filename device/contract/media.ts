@@ -33,6 +33,8 @@ export interface StreamInfo {
   readonly generation: number;
   readonly video: VideoTrack;
   readonly audio?: AudioTrack;
+  /** What makes its packets, as FFmpeg names it; absent when the camera does. */
+  readonly encoder?: string;
 }
 
 /** One access unit, already in the form an MP4 sample has (NAL units length-prefixed with 4 bytes). */

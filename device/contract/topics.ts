@@ -184,6 +184,7 @@ export const TOPICS = {
           height: z.number().nullable(),
           fps: z.number().nullable(),
           audio: z.string().nullable(),
+          encoder: z.string().nullable(),
         }),
       ),
     }),

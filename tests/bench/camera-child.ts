@@ -3,6 +3,7 @@
  * open from the first second on, so that the main stream is written for the whole run.
  */
 import { runCapture } from '../../device/capture/index.ts';
+import type { Polygon } from '../../device/contract/geometry.ts';
 import { noMeter } from '../../device/contract/metrics.ts';
 import { systemClock } from '../../device/kernel/clock.ts';
 import { createLog } from '../../device/kernel/log.ts';
@@ -14,6 +15,7 @@ export interface CameraChildStart {
   readonly mainUrl: string;
   readonly subUrl: string;
   readonly dataDir: string;
+  readonly privacyMasks: readonly Polygon[];
 }
 
 /** Sent before it exits: what it really did. */
@@ -21,11 +23,11 @@ export interface CameraChildReport {
   readonly analysedPictures: number;
 }
 
-process.once('message', ({ mainUrl, subUrl, dataDir }: CameraChildStart) => {
-  void main(mainUrl, subUrl, dataDir);
+process.once('message', (start: CameraChildStart) => {
+  void main(start);
 });
 
-async function main(mainUrl: string, subUrl: string, dataDir: string): Promise<void> {
+async function main({ mainUrl, subUrl, dataDir, privacyMasks }: CameraChildStart): Promise<void> {
   const stop = new AbortController();
   // The next message, and the loss of the parent, both mean: finish.
   process.once('message', () => stop.abort());
@@ -58,7 +60,7 @@ async function main(mainUrl: string, subUrl: string, dataDir: string): Promise<v
       },
       analysisFps: 5,
       packets: true,
-      privacyMasks: [],
+      privacyMasks,
       sink: {
         stream: (info) => info.role === 'main' && recorder.stream(info),
         packet: (role, packet) => role === 'main' && recorder.packet(packet),

@@ -10,6 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CAMERA_HOST_FLAGS } from '../../device/camera-desk.ts';
+import type { Polygon } from '../../device/contract/geometry.ts';
+import { boxPolygon } from '../../device/contract/settings.ts';
 import { requireFootage } from '../harness/footage.ts';
 import { missingPackages } from '../harness/packages.ts';
 import { startRtspServer } from '../harness/rtsp-server.ts';
@@ -86,14 +88,14 @@ const motion: Contestant = {
   stop: interrupt,
 };
 
-const ours: Contestant = {
-  name: 'Spyoncino camera host',
+const ours = (name: string, privacyMasks: readonly Polygon[] = []): Contestant => ({
+  name,
   start(streams, dir) {
     const child = fork(new URL('camera-child.ts', import.meta.url), {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       execArgv: [...CAMERA_HOST_FLAGS],
     });
-    child.send({ ...streams, dataDir: dir } satisfies CameraChildStart);
+    child.send({ ...streams, dataDir: dir, privacyMasks } satisfies CameraChildStart);
     return [child];
   },
   async stop([child]) {
@@ -101,7 +103,10 @@ const ours: Contestant = {
     const [report] = child ? await once(child, 'message') : [];
     return (report as CameraChildReport).analysedPictures;
   },
-};
+});
+
+/** A quarter of the picture: a window of the house across the street. */
+const MASK = boxPolygon([0.1, 0.1, 0.6, 0.6]);
 
 interface Sample {
   readonly cpuPercent: number;
@@ -117,7 +122,12 @@ const STOP_TIMEOUT_MS = 10_000;
 export async function benchCapture({ rounds, secondsPerRound }: CaptureBenchOptions): Promise<string> {
   const missing = missingPackages(['ffmpeg', 'gir1.2-gst-rtsp-server-1.0']);
   if (missing.length > 0) return `left out: needs Debian packages ${missing.join(', ')}`;
-  const contestants = [floor, ...(missingPackages(['motion']).length > 0 ? [] : [motion]), ours];
+  const contestants = [
+    floor,
+    ...(missingPackages(['motion']).length > 0 ? [] : [motion]),
+    ours('Spyoncino camera host'),
+    ours('the same, a quarter masked', [MASK]),
+  ];
   const file = await requireFootage();
   const look = { codec: 'h264' as const, ...(file && { file }) };
   await using server = await startRtspServer({
