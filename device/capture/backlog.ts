@@ -6,6 +6,8 @@ const LATE_MS = 300;
 /** Older than this, or more than this, and all that waits is given up to the next key frame. */
 const MAX_WAIT_MS = 2000;
 const MAX_BYTES = 16_000_000;
+/** Losses that go on for longer than this are not a hiccup. */
+const HICCUP_MS = 3000;
 /** So long after the last loss all is well again. */
 const CALM_MS = 30_000;
 
@@ -16,7 +18,7 @@ export interface BacklogOptions {
   onFailure(error: unknown): void;
   /** `pictures` were given up. */
   onLoss(pictures: number): void;
-  /** Whether pictures are being lost, each time this changes. */
+  /** Whether pictures are lost again and again, each time this changes. */
   onStrain(strained: boolean): void;
 }
 
@@ -41,7 +43,8 @@ export class Backlog {
   #failed = false;
   /** After a loss nothing can be decoded before the next key frame. */
   #skipping = false;
-  #lastLossMs: number | null = null;
+  #losses: { readonly sinceMs: number; lastMs: number } | null = null;
+  #strained = false;
 
   constructor(options: BacklogOptions) {
     this.#o = options;
@@ -74,8 +77,10 @@ export class Backlog {
 
   lose(pictures: number): void {
     this.#o.onLoss(pictures);
-    if (this.#lastLossMs === null) this.#o.onStrain(true);
-    this.#lastLossMs = this.#o.clock.monotonicMs();
+    const nowMs = this.#o.clock.monotonicMs();
+    this.#losses ??= { sinceMs: nowMs, lastMs: nowMs };
+    this.#losses.lastMs = nowMs;
+    if (nowMs - this.#losses.sinceMs > HICCUP_MS) this.#setStrained(true);
   }
 
   /** What waits is worked off, then `last`; resolves when nothing runs any more. */
@@ -100,9 +105,15 @@ export class Backlog {
   }
 
   #calmDown(nowMs: number): void {
-    if (this.#lastLossMs === null || nowMs - this.#lastLossMs < CALM_MS) return;
-    this.#lastLossMs = null;
-    this.#o.onStrain(false);
+    if (!this.#losses || nowMs - this.#losses.lastMs < CALM_MS) return;
+    this.#losses = null;
+    this.#setStrained(false);
+  }
+
+  #setStrained(strained: boolean): void {
+    if (strained === this.#strained) return;
+    this.#strained = strained;
+    this.#o.onStrain(strained);
   }
 
   async #work(): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- capture|motion|record|library ...] [--rounds N] [--seconds N] [--dir DIR]`: numbers,
+ * `npm run bench [-- capture|motion|privacy|record|library ...] [--rounds N] [--seconds N] [--dir DIR]`: numbers,
  * nothing asserted.
  * Run it on a quiet machine; Debian packages as named by what is left out.
  */
@@ -21,6 +21,7 @@ const PARTS: Readonly<Record<string, () => Promise<string>>> = {
   record: async () =>
     (await import('./record.ts')).benchRecord({ seconds: Number(values.seconds), dir: values.dir }),
   library: async () => (await import('./library.ts')).benchLibrary(),
+  privacy: async () => (await import('./privacy.ts')).benchPrivacy(),
   capture: async () =>
     (await import('./capture.ts')).benchCapture({
       rounds: Number(values.rounds),

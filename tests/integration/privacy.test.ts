@@ -14,7 +14,7 @@ import { runCamera } from '../../device/camera.ts';
 import { decodeAt, runCapture } from '../../device/capture/index.ts';
 import { nalType, splitAnnexB } from '../../device/capture/nal.ts';
 import type { Crop, DetectPort } from '../../device/contract/detect.ts';
-import type { Fact } from '../../device/contract/facts.ts';
+import type { CameraFact, Fact } from '../../device/contract/facts.ts';
 import { pointInPolygon, type Polygon } from '../../device/contract/geometry.ts';
 import type { MediaPacket, StreamInfo } from '../../device/contract/media.ts';
 import { noMeter } from '../../device/contract/metrics.ts';
@@ -195,7 +195,7 @@ async function watch(masks: readonly Polygon[]): Promise<Outcome> {
       meter: {
         ...noMeter,
         count(name) {
-          if (name === 'spyoncino_frames_total' && ++pictures >= 35) stop.abort();
+          if (name === 'spyoncino_frames_total' && ++pictures >= 35 && stillOf(facts)) stop.abort();
         },
       },
       clock: systemClock,
@@ -204,9 +204,11 @@ async function watch(masks: readonly Polygon[]): Promise<Outcome> {
     stop.signal,
   );
   const clip = facts.flatMap((fact) => (fact.type === 'clip.ready' ? [fact.clip.path] : []))[0];
-  const still = facts.flatMap((fact) => (fact.type === 'event' ? [fact.event.stillPath] : [])).find(Boolean);
-  return { facts, crops, clip: join(folder, clip!), still: join(folder, still!) };
+  return { facts, crops, clip: join(folder, clip!), still: join(folder, stillOf(facts)!) };
 }
+
+const stillOf = (facts: readonly Fact[]): string | undefined =>
+  facts.flatMap((fact) => (fact.type === 'event' && fact.event.stillPath ? [fact.event.stillPath] : []))[0];
 
 describe('two cameras, one of them masked', () => {
   let masked: Outcome;
@@ -327,21 +329,64 @@ async function expectMasked({ streams, packets }: Taken): Promise<void> {
   }
 }
 
+const rtspSource = (path: string): SourceSettings => ({
+  kind: 'rtsp',
+  mainUrl: server.url(path),
+  subUrl: null,
+  transport: 'tcp',
+  username: null,
+  password: null,
+  audio: false,
+});
+
 test('a masked H.265 camera is recorded as H.264', async () => {
-  const taken = await record(
-    {
-      kind: 'rtsp',
-      mainUrl: server.url('/hevc'),
-      subUrl: null,
-      transport: 'tcp',
-      username: null,
-      password: null,
-      audio: false,
-    },
-    ({ packets }) => packets.length >= 25,
-  );
+  const taken = await record(rtspSource('/hevc'), ({ packets }) => packets.length >= 25);
   expect(taken.streams[0]!.video).toMatchObject({ codec: 'h264', ...SIZE });
   await expectMasked(taken);
+});
+
+test('a machine that is too slow gives pictures up, says so, and stays close to the present', async () => {
+  const facts: CameraFact[] = [];
+  const behindMs: number[] = [];
+  let lost = 0;
+  const stop = new AbortController();
+  await runCapture(
+    {
+      cameraId: 'camera',
+      source: rtspSource('/main'),
+      analysisFps: 0,
+      packets: true,
+      privacyMasks: [MASK],
+      sink: {
+        stream: () => {},
+        packet(_, { track, utcMs }) {
+          if (track !== 'video') return;
+          behindMs.push(systemClock.utcMs() - utcMs);
+          // As if encoding took this long: four pictures a second, of ten that come.
+          for (const until = performance.now() + 250; performance.now() < until;);
+          if (behindMs.length >= 30) stop.abort();
+        },
+        frame: (frame) => frame.release(),
+        state: (fact) => facts.push(fact),
+      },
+      meter: {
+        ...noMeter,
+        count(name, labels, by = 1) {
+          if (name === 'spyoncino_drops_total' && labels?.stage === 'encode') lost += by;
+        },
+      },
+      clock: systemClock,
+      log: pino({ level: 'silent' }),
+    },
+    stop.signal,
+  );
+  expect(lost).toBeGreaterThan(10);
+  const strained = facts.filter(
+    ({ phase, reason }) => phase === 'running' && reason?.code === 'CAMERA_TOO_FAST',
+  );
+  expect(strained).toHaveLength(1);
+  // Bounded by what may wait, not by how long this goes on.
+  expect(Math.max(...behindMs)).toBeLessThan(4000);
 });
 
 test.each([

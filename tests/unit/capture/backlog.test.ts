@@ -42,24 +42,28 @@ function rig() {
     failures,
     lost: () => lost,
     pass: (ms: number) => clock.advanceTo(clock.utcMs() + ms),
-    push(n: number, { key = false, track = 'video' as 'video' | 'audio', bytes = 100 } = {}) {
-      const packet = packetOf(n, key, bytes);
-      backlog.push(packet, track);
-    },
-    /** The packet in work is done. */
-    async step(error?: Error): Promise<void> {
-      const { resolve, reject } = gate;
+    push: (n: number, { key = false, track = 'video', bytes = 100 }: Given = {}): void =>
+      backlog.push(packetOf(n, key, bytes), track),
+    /** The packet in work is done, or fails. */
+    step: async (failure?: Error): Promise<void> => {
+      const current = gate;
       gate = Promise.withResolvers();
-      if (error) reject(error);
-      else resolve();
+      if (failure) current.reject(failure);
+      else current.resolve();
       await turns();
     },
     /** From now on work takes no time. */
-    async release(): Promise<void> {
+    release: async (): Promise<void> => {
       gate.resolve();
       await turns();
     },
   };
+}
+
+interface Given {
+  readonly key?: boolean;
+  readonly track?: 'video' | 'audio';
+  readonly bytes?: number;
 }
 
 function packetOf(pts: number, key: boolean, bytes: number): Packet {
@@ -113,7 +117,8 @@ test('footage that waits too long is given up to the next key frame, its sound i
   await backlog.finish(async () => {});
   expect(worked).toEqual(['video 0', 'audio 1000', 'video 30']);
   expect(lost()).toBe(29);
-  expect(strains).toEqual([true]);
+  // This may have been a hiccup.
+  expect(strains).toEqual([]);
 });
 
 test('memory is bounded whatever the bitrate', async () => {
@@ -126,15 +131,17 @@ test('memory is bounded whatever the bitrate', async () => {
   await backlog.finish(async () => {});
 });
 
-test('strain ends when nothing was lost for a while', async () => {
+test('losses that go on are a strain, which ends when nothing was lost for a while', async () => {
   const { backlog, strains, pass, push, release } = rig();
   await release();
   backlog.lose(1);
+  pass(3001);
+  expect(strains).toEqual([]);
   backlog.lose(1);
   pass(29_000);
   push(0, { key: true });
   expect(strains).toEqual([true]);
-  pass(2000);
+  pass(1000);
   push(1);
   expect(strains).toEqual([true, false]);
   await backlog.finish(async () => {});
