@@ -12,22 +12,24 @@ import type { AudioTrack, StreamInfo, VideoTrack } from '../contract/media.ts';
 import type { Meter } from '../contract/metrics.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
-import { Backlog } from './backlog.ts';
-import { Decoder, type OnPicture } from './decoder.ts';
-import { copyOf, Encoder } from './encoder.ts';
+import { Decoder } from './decoder.ts';
+import { copyOf } from './encoder.ts';
 import { faultOf } from './faults.ts';
 import { check } from './ffmpeg.ts';
 import { Input } from './input.ts';
 import type { NalCodec } from './nal.ts';
 import { Packetizer } from './packetizer.ts';
 import { Picture } from './picture.ts';
-import { PrivacyMask } from './privacy-mask.ts';
+import { masked, PrivacyMask } from './privacy-mask.ts';
 import { Sampler } from './sampler.ts';
 import { Scaling } from './scaling.ts';
 import type { CaptureSink } from './sink.ts';
-import { SILENCE_MS, type Source } from './sources.ts';
+import type { Source } from './sources.ts';
+import { StallWatch } from './stall-watch.ts';
 import { describeAudio, type VideoConfig } from './stream-config.ts';
+import { utcOf, type Generation, type Taker } from './taker.ts';
 import { Timeline, VIDEO_TIMESCALE } from './timeline.ts';
+import { Transcoder } from './transcoder.ts';
 import { WallAnchor } from './wall-anchor.ts';
 
 export interface ConnectionOptions {
@@ -46,18 +48,6 @@ export interface ConnectionOptions {
   /** Pictures are being lost because decoding and encoding take too long; null: no more. */
   onStrain(reason: CodedError | null): void;
 }
-
-/** Named so that a new one always starts with all of its state. */
-interface Generation {
-  readonly number: number;
-  readonly timeline: Timeline;
-  readonly anchor: WallAnchor;
-  readonly sampler: Sampler;
-  /** null until the first key frame has said what the stream is. */
-  info: StreamInfo | null;
-}
-
-const FALLBACK_FPS = 25;
 
 /**
  * One connection to one stream, from opening to its end. Packets go to the sink as they come; pictures are
@@ -173,7 +163,7 @@ export class Connection {
           ? Decoder.open(
               video.codecpar,
               track.width * track.height,
-              this.#masked((frame, pts) => this.#show(begun, frame, pts)),
+              masked(this.#mask, (frame, pts) => this.#show(begun, frame, pts)),
             )
           : null;
       this.#announce(begun, track, audio);
@@ -219,93 +209,24 @@ export class Connection {
     };
   }
 
-  /** Everything else, and what is masked, is decoded once: for whoever looks, and for the encoder. */
+  /** Everything else, and what is masked and recorded. */
   #transcoder(video: Stream, input: Input, audio: AudioTrack | null): Taker {
-    const { packets, sink, source } = this.#o;
     const generation = this.#begin(video, input.audio, audio, 0);
-    const fps = frameRate(video);
-    let encoder: Encoder | null = null;
-    let signal: AbortSignal | null = null;
-    /** Of the packet in work, which may have waited. */
-    let arrivedUtcMs = 0;
-    const take: OnPicture = async (frame, pts) => {
-      if (backlog?.late) {
-        backlog.lose(1);
-        return;
-      }
-      const stamp = generation.timeline.video({ pts, dts: null, duration: Number(frame.duration) });
-      const streamMs = (stamp.dts * 1000) / VIDEO_TIMESCALE;
-      await this.#pace(generation, streamMs, signal);
-      generation.anchor.arrive(streamMs, source.live ? arrivedUtcMs : this.#o.clock.utcMs());
-      if (packets) {
-        encoder ??= await Encoder.open(frame, fps ?? FALLBACK_FPS, this.#scaling);
-        for (const sample of await encoder.encode(frame, stamp.pts)) {
-          if (sample.config && !generation.info) {
-            const track = { ...sample.config.track, ...(fps && { fps }) };
-            this.#announce(generation, track, audio, encoder.name);
-          }
-          if (!generation.info) continue;
-          sink.packet(source.role, {
-            track: 'video',
-            generation: generation.number,
-            pts: sample.pts,
-            dts: sample.pts,
-            duration: stamp.duration,
-            utcMs: utcOf(generation, sample.pts, VIDEO_TIMESCALE),
-            key: sample.key,
-            data: sample.data,
-          });
-        }
-      }
-      if (generation.anchor.broken)
-        throw new CodedError('CAMERA_STALLED', 'the clock of this machine was set');
-      if (this.#o.analysed && this.#o.analysisFps > 0) await this.#show(generation, frame, stamp.pts);
-    };
-    const decoder = Decoder.open(video.codecpar, 0, this.#masked(take));
-    const decode = async (packet: Packet, utcMs: number): Promise<void> => {
-      arrivedUtcMs = utcMs;
-      const startedMs = this.#o.clock.monotonicMs();
-      await decoder.decode(packet);
-      this.#o.meter.observe('spyoncino_decode_ms', this.#o.clock.monotonicMs() - startedMs);
-    };
-    // A file waits for us, a camera does not.
-    const backlog = source.live
-      ? new Backlog({
-          clock: this.#o.clock,
-          work: async (packet, track, utcMs) =>
-            track === 'video' ? decode(packet, utcMs) : this.#passAudio(generation, packet, audio),
-          onFailure: (error) => (this.#failure = error),
-          onLoss: (pictures) =>
-            this.#o.meter.count('spyoncino_drops_total', { stage: 'encode', reason: 'late' }, pictures),
-          onStrain: (strained) => this.#o.onStrain(strained ? new CodedError('CAMERA_TOO_FAST') : null),
-        })
-      : null;
-    return {
-      video: async (packet, stopping) => {
-        signal = stopping;
-        if (backlog) backlog.push(packet, 'video');
-        else await decode(packet, this.#o.clock.utcMs());
+    return new Transcoder({
+      ...this.#o,
+      parameters: video.codecpar,
+      fps: frameRate(video),
+      generation,
+      scaling: this.#scaling,
+      mask: this.#mask,
+      pace: (streamMs, signal) => this.#pace(generation, streamMs, signal),
+      show: async (frame, pts) => {
+        if (this.#o.analysed && this.#o.analysisFps > 0) await this.#show(generation, frame, pts);
       },
-      audio: (packet) =>
-        backlog ? backlog.push(packet, 'audio') : this.#passAudio(generation, packet, audio),
-      flush: () => decoder.flush(),
-      restart: () => generation.timeline.restart(),
-      [Symbol.asyncDispose]: async () => {
-        await backlog?.finish(() => decoder.flush());
-        decoder[Symbol.dispose]();
-        encoder?.[Symbol.dispose]();
-      },
-    };
-  }
-
-  /** Nobody is shown a picture before it is masked. */
-  #masked(show: OnPicture): OnPicture {
-    const mask = this.#mask;
-    if (!mask) return show;
-    return (frame, pts) => {
-      mask.apply(frame);
-      return show(frame, pts);
-    };
+      announce: (track, encoder) => this.#announce(generation, track, audio, encoder),
+      passAudio: (packet) => this.#passAudio(generation, packet, audio),
+      onFailure: (error) => (this.#failure = error),
+    });
   }
 
   #begin(video: Stream, audioStream: Stream | null, audio: AudioTrack | null, depth: number): Generation {
@@ -379,54 +300,6 @@ export class Connection {
   }
 }
 
-/** What becomes of the packets of one connection. */
-interface Taker extends AsyncDisposable {
-  video(packet: Packet, signal: AbortSignal): Promise<void>;
-  audio(packet: Packet): void;
-  /** Gives out what is still inside. */
-  flush(): Promise<void>;
-  /** The source begins again at its start. */
-  restart(): void;
-}
-
-/** Calls `onStall` when `progress` was not called for SILENCE_MS. */
-class StallWatch {
-  readonly #clock: Clock;
-  readonly #onStall: () => void;
-  readonly #done = new AbortController();
-  #lastMs: number;
-  #watching: Promise<void> = Promise.resolve();
-
-  constructor(clock: Clock, onStall: () => void) {
-    this.#clock = clock;
-    this.#onStall = onStall;
-    this.#lastMs = clock.monotonicMs();
-  }
-
-  start(): void {
-    this.#watching = this.#watch();
-  }
-
-  progress(): void {
-    this.#lastMs = this.#clock.monotonicMs();
-  }
-
-  async stop(): Promise<void> {
-    this.#done.abort();
-    await this.#watching;
-  }
-
-  async #watch(): Promise<void> {
-    const { signal } = this.#done;
-    while (!signal.aborted) {
-      const leftMs = this.#lastMs + SILENCE_MS - this.#clock.monotonicMs();
-      if (leftMs <= 0) this.#onStall();
-      // After a stall the interruption is repeated until the read returns.
-      await this.#clock.sleep(Math.max(50, leftMs), signal).catch(() => {});
-    }
-  }
-}
-
 const COPIED: ReadonlyMap<number, NalCodec> = new Map([
   [AV_CODEC_ID_H264, 'h264'],
   [AV_CODEC_ID_HEVC, 'hevc'],
@@ -436,9 +309,6 @@ function stampOf({ pts, dts, duration }: Packet) {
   const known = (value: bigint): number | null => (value === AV_NOPTS_VALUE ? null : Number(value));
   return { pts: known(pts), dts: known(dts), duration: Number(duration) };
 }
-
-const utcOf = (generation: Generation, pts: number, timescale: number): number =>
-  generation.anchor.utcMs((pts * 1000) / timescale);
 
 const sameTrack = (a: VideoTrack, b: VideoTrack): boolean => Buffer.from(a.config).equals(b.config);
 

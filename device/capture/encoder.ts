@@ -39,6 +39,8 @@ export const ENCODERS: readonly EncoderChoice[] = [
 ];
 /** Only hardware encoders, which know no constant quality, are told one. */
 const BITS_PER_PIXEL = 0.1;
+/** Of any second: at night noise would ask for many times as much. */
+const MOST_BITS_PER_PIXEL = 0.2;
 const KEY_EVERY_TICKS = VIDEO_TIMESCALE;
 
 export interface EncodedSample extends Sample {
@@ -157,7 +159,10 @@ async function openContext(
     context.gopSize = Math.max(1, Math.round(fps));
     context.maxBFrames = 0;
     context.threadCount = 1;
-    context.bitRate = BigInt(Math.round(width * height * fps * BITS_PER_PIXEL));
+    const pixelRate = width * height * fps;
+    context.bitRate = BigInt(Math.round(pixelRate * BITS_PER_PIXEL));
+    context.rcMaxRate = BigInt(Math.round(pixelRate * MOST_BITS_PER_PIXEL));
+    context.rcBufferSize = Math.round(pixelRate * MOST_BITS_PER_PIXEL);
     context.setFlags(AV_CODEC_FLAG_GLOBAL_HEADER);
     using dictionary = Dictionary.fromObject(options);
     check(await context.open2(codec, dictionary), `opening ${name}`);

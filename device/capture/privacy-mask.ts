@@ -2,6 +2,7 @@ import { avGetPixFmtName, type Frame } from 'node-av/lib';
 import { AVCOL_RANGE_JPEG, type AVPixelFormat } from 'node-av/constants';
 import { CodedError } from '../contract/errors.ts';
 import type { Polygon } from '../contract/geometry.ts';
+import type { OnPicture } from './decoder.ts';
 import { check } from './ffmpeg.ts';
 import { blackPlanes } from './privacy-formats.ts';
 import { spansOf, subsampled } from './privacy-spans.ts';
@@ -64,6 +65,15 @@ export class PrivacyMask {
     this.#shape = shape;
     return this.#work;
   }
+}
+
+/** Nobody is shown a picture before it is masked. */
+export function masked(mask: PrivacyMask | null, show: OnPicture): OnPicture {
+  if (!mask) return show;
+  return (frame, pts) => {
+    mask.apply(frame);
+    return show(frame, pts);
+  };
 }
 
 const impossible = ({ format }: Frame): CodedError =>

@@ -11,12 +11,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CAMERA_HOST_FLAGS } from '../../device/camera-desk.ts';
 import type { Polygon } from '../../device/contract/geometry.ts';
-import { boxPolygon } from '../../device/contract/settings.ts';
 import { requireFootage } from '../harness/footage.ts';
 import { missingPackages } from '../harness/packages.ts';
 import { startRtspServer } from '../harness/rtsp-server.ts';
 import type { CameraChildReport, CameraChildStart } from './camera-child.ts';
 import { table } from './facts.ts';
+import { QUARTER } from './privacy.ts';
 import { cpuMsOf, pssBytesOf } from './process.ts';
 
 export interface CaptureBenchOptions {
@@ -105,9 +105,6 @@ const ours = (name: string, privacyMasks: readonly Polygon[] = []): Contestant =
   },
 });
 
-/** A quarter of the picture: a window of the house across the street. */
-const MASK = boxPolygon([0.1, 0.1, 0.6, 0.6]);
-
 interface Sample {
   readonly cpuPercent: number;
   readonly pssBytes: number;
@@ -126,7 +123,7 @@ export async function benchCapture({ rounds, secondsPerRound }: CaptureBenchOpti
     floor,
     ...(missingPackages(['motion']).length > 0 ? [] : [motion]),
     ours('Spyoncino camera host'),
-    ours('the same, a quarter masked', [MASK]),
+    ours('the same, a quarter masked', [QUARTER]),
   ];
   const file = await requireFootage();
   const look = { codec: 'h264' as const, ...(file && { file }) };

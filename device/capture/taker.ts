@@ -1,0 +1,28 @@
+import type { Packet } from 'node-av/lib';
+import type { StreamInfo } from '../contract/media.ts';
+import type { Sampler } from './sampler.ts';
+import type { Timeline } from './timeline.ts';
+import type { WallAnchor } from './wall-anchor.ts';
+
+/** What becomes of the packets of one connection. */
+export interface Taker extends AsyncDisposable {
+  video(packet: Packet, signal: AbortSignal): Promise<void>;
+  audio(packet: Packet): void;
+  /** Gives out what is still inside. */
+  flush(): Promise<void>;
+  /** The source begins again at its start. */
+  restart(): void;
+}
+
+/** Named so that a new one always starts with all of its state. */
+export interface Generation {
+  readonly number: number;
+  readonly timeline: Timeline;
+  readonly anchor: WallAnchor;
+  readonly sampler: Sampler;
+  /** null until the first key frame has said what the stream is. */
+  info: StreamInfo | null;
+}
+
+export const utcOf = (generation: Generation, pts: number, timescale: number): number =>
+  generation.anchor.utcMs((pts * 1000) / timescale);
