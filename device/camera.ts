@@ -52,7 +52,11 @@ export async function runCamera(options: CameraChainOptions, signal: AbortSignal
   });
 
   // Of a camera that has been stopped no more pictures come to wait for.
-  const wait = (ms: number): Promise<void> => clock.sleep(ms, signal);
+  const wait = (ms: number): Promise<boolean> =>
+    clock.sleep(ms, signal).then(
+      () => true,
+      () => false,
+    );
   const stills = new StillTaker({ recorder, cameraId, dataDir, mediaId, tasks, wait }, (fact) => {
     emit(fact);
     analysis.setStill(fact.eventId, fact.path);
@@ -112,8 +116,8 @@ interface StillTakerOptions {
   readonly dataDir: string;
   readonly mediaId: string;
   readonly tasks: TaskSet;
-  /** Rejects when there is nothing to wait for any more. */
-  readonly wait: (ms: number) => Promise<void>;
+  /** false: there is nothing to wait for any more. */
+  readonly wait: (ms: number) => Promise<boolean>;
 }
 
 /** The recorded stream may come later than the analysed one, above all where it is encoded first. */
@@ -171,17 +175,10 @@ class StillTaker {
   }
 
   async #gopAt(utcMs: number): Promise<ReturnType<Recorder['gopAt']>> {
-    const { recorder, wait } = this.#o;
-    try {
-      for (let left = STILL_TRIES; left > 0; left--) {
-        const gop = recorder.gopAt(utcMs);
-        if (gop) return gop;
-        await wait(STILL_RETRY_MS);
-      }
-    } catch {
-      // Stopped: what is there now is all there will be.
+    for (let left = STILL_TRIES; ; left--) {
+      const gop = this.#o.recorder.gopAt(utcMs);
+      if (gop || left === 0 || !(await this.#o.wait(STILL_RETRY_MS))) return gop;
     }
-    return recorder.gopAt(utcMs);
   }
 }
 

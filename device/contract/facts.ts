@@ -156,7 +156,7 @@ export interface StreamSummary {
   readonly height: number;
   readonly fps: number | null;
   readonly audio: string | null;
-  /** As FFmpeg names it; null where the camera's own packets are recorded. */
+  /** As FFmpeg names it; null where nothing is encoded. */
   readonly encoder: string | null;
 }
 

@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -20,6 +20,7 @@ import type { MediaPacket, StreamInfo } from '../../device/contract/media.ts';
 import { noMeter } from '../../device/contract/metrics.ts';
 import type { CameraSettings, SourceSettings } from '../../device/contract/settings.ts';
 import { systemClock } from '../../device/kernel/clock.ts';
+import { writeIdentity } from '../../device/kernel/directory-identity.ts';
 import { loadSettings } from '../../device/settings/index.ts';
 import { requirePackages } from '../harness/packages.ts';
 import { startRtspServer, type RtspServer } from '../harness/rtsp-server.ts';
@@ -27,6 +28,7 @@ import { startRtspServer, type RtspServer } from '../harness/rtsp-server.ts';
 requirePackages(['ffmpeg']);
 
 const exec = promisify(execFile);
+const MEDIA_ID = 'disk-of-this-test';
 const SIZE = { width: 640, height: 480 };
 /** Left of a slanted line. */
 const MASK: Polygon = [
@@ -44,6 +46,8 @@ let server: RtspServer;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'spyoncino-privacy-'));
+  await mkdir(join(folder, 'media'));
+  await writeIdentity(join(folder, 'media'), { id: MEDIA_ID, createdUtcMs: 0 });
   const file = join(folder, 'scene.mkv');
   await ffmpeg('-f', 'lavfi', '-i', SCENE, '-c:v', 'ffv1', file);
   const stream = { codec: 'h264', fps: 10, file } as const;
@@ -186,6 +190,7 @@ async function watch(masks: readonly Polygon[]): Promise<Outcome> {
     {
       settings,
       dataDir: folder,
+      mediaId: MEDIA_ID,
       run: settings.cameraId,
       detector,
       emit(fact) {
