@@ -6,6 +6,8 @@ const LATE_MS = 300;
 /** Older than this, or more than this, and all that waits is given up to the next key frame. */
 const MAX_WAIT_MS = 2000;
 const MAX_BYTES = 16_000_000;
+/** Work that takes this long hangs: then even sound, which is small and quick, is not kept for it. */
+const HANGING_MS = 10_000;
 /** Losses that go on for longer than this are not a hiccup. */
 const HICCUP_MS = 3000;
 /** So long after the last loss all is well again. */
@@ -62,7 +64,7 @@ export class Backlog {
         this.lose(1);
         return;
       }
-    }
+    } else if (nowMs - (this.#waiting[0]?.sinceMs ?? nowMs) > HANGING_MS) return;
     const kept = packet.clone();
     if (!kept) throw new Error('no memory for a packet');
     this.#waiting.push({ packet: kept, track, sinceMs: nowMs, arrivedUtcMs: this.#o.clock.utcMs() });
@@ -91,7 +93,7 @@ export class Backlog {
   }
 
   #waitedMs(nowMs: number): number {
-    const [oldest] = this.#waiting;
+    const oldest = this.#waiting.find(({ track }) => track === 'video');
     return oldest ? nowMs - oldest.sinceMs : 0;
   }
 

@@ -51,7 +51,8 @@ export interface ConnectionOptions {
 
 /**
  * One connection to one stream, from opening to its end. Packets go to the sink as they come; pictures are
- * decoded only when somebody looks at them, or because the camera does not compress by itself.
+ * decoded only when somebody looks at them, or must be masked, or because the camera does
+ * not compress by itself.
  */
 export class Connection {
   readonly #o: ConnectionOptions;

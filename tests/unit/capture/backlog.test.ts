@@ -131,6 +131,18 @@ test('memory is bounded whatever the bitrate', async () => {
   await backlog.finish(async () => {});
 });
 
+test('work that hangs does not let sound pile up either', async () => {
+  const { backlog, worked, pass, push, release } = rig();
+  push(0, { key: true });
+  for (let n = 1; n <= 300; n++) {
+    push(n, { track: 'audio' });
+    pass(FRAME_MS);
+  }
+  await release();
+  await backlog.finish(async () => {});
+  expect(worked).toHaveLength(102);
+});
+
 test('losses that go on are a strain, which ends when nothing was lost for a while', async () => {
   const { backlog, strains, pass, push, release } = rig();
   await release();
