@@ -110,7 +110,7 @@ test('clips cover pre-roll, event and post-roll of every event exactly, as far a
       }
       expect(new Set(clips.map(({ clip }) => clip.clipId)).size).toBe(clips.length);
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   );
 });
 
