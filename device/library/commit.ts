@@ -53,11 +53,14 @@ export function commitFacts(context: LibraryContext, facts: readonly IndexFact[]
   });
 }
 
+/** Said again so soon, it would cost a write and tell nothing. */
+const ALIVE_STEP_MS = 10_000;
+
 /** The agent is there: what is missing from now on is not missing for want of it. */
 export function markAlive({ store, clock }: LibraryContext): void {
   store.run(
-    'UPDATE run SET alive_ms = max(alive_ms, ?) WHERE no = (SELECT max(no) FROM run) AND NOT ended',
-    Math.round(clock.utcMs()),
+    'UPDATE run SET alive_ms = ?1 WHERE no = (SELECT max(no) FROM run) AND NOT ended AND alive_ms < ?1 - ?2',
+    ...[Math.round(clock.utcMs()), ALIVE_STEP_MS],
   );
 }
 

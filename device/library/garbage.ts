@@ -101,14 +101,14 @@ const BATCH = 200;
  * garbage. Number of files.
  */
 export async function sweepGarbage(context: LibraryContext): Promise<number> {
-  const { store, dataDir, media, mediaId, log } = context;
+  const { store, dataDir, media, mediaId, signal, log } = context;
   let swept = 0;
   for (let after = 0; ;) {
     const batch = store.all<{ no: number; path: string }>(
       'SELECT no, path FROM garbage WHERE media = ? AND no > ? ORDER BY no LIMIT ?',
       ...[media, after, BATCH],
     );
-    if (batch.length === 0) return swept;
+    if (batch.length === 0 || signal.aborted) return swept;
     after = batch.at(-1)!.no;
     // A disk may be changed at any time; the other one's files are not ours to delete.
     if ((await readIdentity(mediaDir(dataDir)))?.id !== mediaId) throw new CodedError('MEDIA_FOREIGN');

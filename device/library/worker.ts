@@ -25,6 +25,8 @@ const MAX_PENDING = 256;
 const FINAL = new Set(['INDEX_NEWER']);
 /** A thread that lived this long starts its next outage with fresh patience. */
 const HEALTHY_AFTER_MS = 60_000;
+/** A question that takes more ends the thread, not the agent. */
+const resourceLimits = { maxOldGenerationSizeMb: 192 };
 const CLOSE_LIMIT_MS = 10_000;
 
 /**
@@ -106,7 +108,7 @@ export class LibraryWorker {
   async #runOnce(check: boolean): Promise<{ reason: CodedError; wasOpen: boolean }> {
     const { start, onOpen } = this.#o;
     const workerData: ThreadStart = { ...start, check, run: this.#run };
-    const worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData });
+    const worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData, resourceLimits });
     this.#worker = worker;
     let reason = new CodedError('INDEX_UNAVAILABLE', 'its thread ended');
     worker.on('message', (message: ThreadMessage) => {
