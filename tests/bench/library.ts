@@ -38,7 +38,7 @@ async function benchIndex(): Promise<string> {
     return { cameraId: `camera${(i * 5) % CAMERAS}`, startUtcMs, endUtcMs: startUtcMs + DAY_MS };
   };
   return table([
-    [`${SEGMENTS} segments, ${EVENTS} events, ${CAMERAS} cameras`, 'p50, ms', 'p99, ms', 'CPU, ms'],
+    [`${SEGMENTS} segments, ${EVENTS} events, ${CAMERAS} cameras`, 'p50, ms', 'p99, ms'],
     // An answer is cloned on its way out of the worker.
     ['timeline of a day of a camera', ...spread(1000, (i) => structuredClone(timeline(context, someDay(i))))],
     [
@@ -61,7 +61,7 @@ async function benchIndex(): Promise<string> {
         ),
       ),
     ],
-    ['index, bytes per segment', (size / SEGMENTS).toFixed(0), '', ''],
+    ['index, bytes per segment', (size / SEGMENTS).toFixed(0), ''],
   ]);
 }
 
@@ -175,17 +175,15 @@ function nextSegment(i: number): SegmentReadyFact {
   };
 }
 
-/** p50 and p99 of `rounds` calls by the clock, and the mean of what they cost: other load does not make that worse. */
-function spread(rounds: number, work: (i: number) => unknown): [string, string, string] {
-  const cpu = process.cpuUsage();
+/** p50 and p99 of `rounds` calls. */
+function spread(rounds: number, work: (i: number) => unknown): [string, string] {
   const tookMs = Array.from({ length: rounds }, (_, i) => {
     const startedMs = performance.now();
     work(i);
     return performance.now() - startedMs;
   }).toSorted((a, b) => a - b);
-  const { user, system } = process.cpuUsage(cpu);
-  const at = (fraction: number): number => tookMs[Math.floor(fraction * (rounds - 1))]!;
-  return [at(0.5).toFixed(2), at(0.99).toFixed(2), ((user + system) / 1000 / rounds).toFixed(2)];
+  const at = (fraction: number): string => tookMs[Math.floor(fraction * (rounds - 1))]!.toFixed(2);
+  return [at(0.5), at(0.99)];
 }
 
 /** How long it took, and the longest time in which nothing else had a turn. */
