@@ -11,11 +11,12 @@ import { FactWriter } from './fact-writer.ts';
 import { openMedia } from './media.ts';
 import type { Opening } from './opening.ts';
 import type { AnswerOf, ArgumentsOf, OperationName } from './operations.ts';
+import type { Consumers } from './outbox.ts';
 import { outageOf } from './outage.ts';
 import { LibraryWorker } from './worker.ts';
 
 export type { FootageFact } from './commit.ts';
-export type { OutboxItem, OutboxKind } from './outbox.ts';
+export type { Consumers, OutboxItem, OutboxKind } from './outbox.ts';
 
 export interface LibraryOptions {
   readonly dataDir: string;
@@ -39,6 +40,8 @@ export interface Library extends AsyncDisposable {
   outage(outage: Omit<OutageFact, 'type'>): void;
   /** Resolves when the index has it: its place in the chain; null without a file, or when the index cannot take it. */
   footage(fact: FootageFact): Promise<ChainLink | null>;
+  /** Who wants to be told of what by the outbox, all of them; see `outbox.ts`. Holds until it is said anew. */
+  registerConsumers(consumers: Consumers): void;
   /** @throws CodedError INDEX_UNAVAILABLE and what the operation throws */
   ask<K extends OperationName>(operation: K, ...argument: ArgumentsOf<K>): Promise<AnswerOf<K>>;
 }
@@ -76,6 +79,7 @@ class WorkerLibrary implements Library {
   readonly #tasks: TaskSet;
   #mediaId: string | null = null;
   #isReconciled = false;
+  #consumers: Consumers | null = null;
 
   constructor(options: LibraryOptions) {
     const { clock, dataDir, log, logLevel, meter, settings } = options;
@@ -139,6 +143,11 @@ class WorkerLibrary implements Library {
     return this.#writer.write(fact);
   }
 
+  registerConsumers(consumers: Consumers): void {
+    this.#consumers = consumers;
+    this.#tasks.run('register consumers', () => this.#tellConsumers());
+  }
+
   ask<K extends OperationName>(operation: K, ...argument: ArgumentsOf<K>): Promise<AnswerOf<K>> {
     return this.#worker.ask(operation, ...argument);
   }
@@ -159,6 +168,8 @@ class WorkerLibrary implements Library {
       this.#isReconciled = false;
     }
     this.#setTrouble('media', mediaTrouble);
+    // First of all, so that nothing is committed that they are not told of.
+    this.#tasks.run('register consumers', () => this.#tellConsumers());
     this.#writer.retry();
     this.#decided.resolve();
   }
@@ -167,6 +178,10 @@ class WorkerLibrary implements Library {
     if (reason) this.#troubles.set(source, reason);
     else this.#troubles.delete(source);
     this.#o.onTroubles?.(this.troubles);
+  }
+
+  async #tellConsumers(): Promise<void> {
+    if (this.#consumers) await this.#tell('registerConsumers', this.#consumers);
   }
 
   async #stayAlive(): Promise<void> {
@@ -178,7 +193,10 @@ class WorkerLibrary implements Library {
     for (;;) {
       const isAll = !this.#isReconciled;
       const recent = { sinceUtcMs: this.#o.clock.utcMs() - DAY_MS, settleMs: SETTLE_MS };
-      if (await this.#tell('reconcile', isAll ? {} : recent)) this.#isReconciled = true;
+      // Without the right disk there is nothing to compare with.
+      if (!this.#troubles.has('media') && (await this.#tell('reconcile', isAll ? {} : recent))) {
+        this.#isReconciled = true;
+      }
       if (!(await this.#pause(isAll ? FIRST_RECHECK_MS : RECHECK_MS))) return;
     }
   }

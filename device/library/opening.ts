@@ -38,19 +38,20 @@ export async function openAsOwner(
     .map(({ media_id }) => media_id);
   const { mediaId, trouble } = await openMedia(dataDir, { known, wanted: wantedMediaId }, clock.utcMs());
   const nowMs = Math.round(clock.utcMs());
+  // An index that was made anew knows nothing of the run that goes on.
+  const goesOn = run !== null && remade === null;
   return store.transaction(() => {
     const media = mediaNo(store, mediaId, nowMs);
-    if (run === null) endInterrupted(store, nowMs, log);
-    const opened =
-      run ??
-      store.get<{ no: number }>('INSERT INTO run (started_ms, alive_ms) VALUES (?1, ?1) RETURNING no', nowMs)!
-        .no;
+    if (!goesOn) endInterrupted(store, nowMs, log);
     return {
       context: { store, dataDir, mediaId, media, signal, clock, log },
-      opening: { run: opened, mediaId, mediaTrouble: trouble, remade },
+      opening: { run: goesOn ? run : beginRun(store, nowMs), mediaId, mediaTrouble: trouble, remade },
     };
   });
 }
+
+const beginRun = (store: Store, nowMs: number): number =>
+  store.get<{ no: number }>('INSERT INTO run (started_ms, alive_ms) VALUES (?1, ?1) RETURNING no', nowMs)!.no;
 
 /** Says in the index that the agent was there until now. */
 export function endRun({ store, clock }: LibraryContext): void {

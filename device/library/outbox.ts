@@ -11,14 +11,14 @@ export interface OutboxItem {
   readonly createdUtcMs: number;
 }
 
+/** Kinds by the name of who wants them. */
+export type Consumers = Readonly<Record<string, readonly OutboxKind[]>>;
+
 /**
  * Who wants to be told of what. Replaces what was said before: what waits for a consumer that is not named any
  * more is forgotten.
  */
-export function registerConsumers(
-  { store }: LibraryContext,
-  consumers: Readonly<Record<string, readonly OutboxKind[]>>,
-): void {
+export function registerConsumers({ store }: LibraryContext, consumers: Consumers): void {
   store.transaction(() => {
     store.run('DELETE FROM consumer');
     for (const [name, kinds] of Object.entries(consumers)) {

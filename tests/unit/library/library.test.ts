@@ -72,6 +72,7 @@ test('a damaged index is set aside and made anew', async () => {
 test('an index that breaks while it is in use is made anew, and what waits for it is not lost', async () => {
   const told: (readonly ErrorReport[])[] = [];
   await using library = await open((troubles) => told.push(troubles));
+  library.registerConsumers({ upload: ['segment.ready'] });
   await library.footage(segment('a'));
   const intruder = new DatabaseSync(indexPath(dataDir), { defensive: false });
   intruder.exec(`
@@ -83,6 +84,7 @@ test('an index that breaks while it is in use is made anew, and what waits for i
   const footage = library.footage(segment('b'));
   await expect(library.ask('markAlive')).rejects.toThrow();
   expect(await footage).toMatchObject({ position: 1 });
+  expect(await library.ask('outboxTake', { consumer: 'upload', limit: 9 })).toMatchObject([{ ref: 'b' }]);
   expect(library.troubles).toMatchObject([{ code: 'INDEX_UNUSABLE' }]);
   expect(told.flat().map(({ code }) => code)).toContain('INDEX_UNUSABLE');
   expect(await readdir(join(dataDir, 'state'))).toContainEqual(
