@@ -44,7 +44,7 @@ export function commitFacts(context: LibraryContext, facts: readonly IndexFact[]
       try {
         return { link: store.transaction(() => commitFact(context, fact)) };
       } catch (error) {
-        if (!isConstraint(error)) throw error;
+        if (!isRefusal(error)) throw error;
         return { refused: (error as Error).message };
       }
     });
@@ -286,6 +286,11 @@ function commitOutage({ store }: LibraryContext, { cameraId, utcMs, reason }: Ou
   );
 }
 
-const SQLITE_CONSTRAINT = 19;
-const isConstraint = (error: unknown): boolean =>
-  ((error as { errcode?: number }).errcode ?? 0) % 256 === SQLITE_CONSTRAINT;
+/** Of SQLite (https://www.sqlite.org/rescode.html): too big, constraint, mismatch, range. */
+const REFUSALS = new Set([18, 19, 20, 25]);
+
+/** It is the fact that is wrong, not the index or its disk: it would be refused each time, and hold up all others. */
+function isRefusal(error: unknown): boolean {
+  const { errcode } = error as { errcode?: number };
+  return errcode === undefined || REFUSALS.has(errcode & 0xff);
+}

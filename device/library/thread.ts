@@ -35,7 +35,7 @@ function serve(context: LibraryContext): void {
       post({ type: 'answer', id, answer: await run(context, argument) });
     } catch (error) {
       const coded = codedSqlError(error);
-      log.error({ err: coded, operation }, 'the library could not do what was asked');
+      log.debug({ err: coded, operation }, 'the library could not do what was asked');
       post({ type: 'error', id, reason: coded.report() });
       // A damaged index answers nothing any more; the next thread looks at every page of it.
       if (coded.code === 'INDEX_UNUSABLE') process.exit(1);

@@ -110,18 +110,16 @@ test('an event that has ended stays ended', () => {
   });
 });
 
-test('a fact the index refuses costs the others nothing', () => {
+test('a fact the index refuses, or that makes no sense, costs the others nothing', () => {
   const bad = segment('bad');
   const committed = commit(
     segment('a'),
-    { ...bad, segment: { ...bad.segment, kind: 'odd', durationMs: NaN } as never },
+    { ...bad, segment: { ...bad.segment, durationMs: NaN } },
+    { type: 'gap', cameraId: 'porch', startUtcMs: 0, endUtcMs: 1 } as never,
     segment('b'),
   );
-  expect(committed).toMatchObject([
-    { link: { position: 1 } },
-    { refused: expect.any(String) as string },
-    { link: { position: 2 } },
-  ]);
+  const refused = { refused: expect.any(String) as string };
+  expect(committed).toMatchObject([{ link: { position: 1 } }, refused, refused, { link: { position: 2 } }]);
 });
 
 test('segments under a clip are footage of an event, of a protected event protected', () => {
