@@ -11,6 +11,7 @@ import { createMeter, mergeMetrics, serveMetrics } from './health/index.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Log } from './kernel/log.ts';
 import { openLibrary } from './library/index.ts';
+import { StorageDesk } from './storage-desk.ts';
 
 export interface AppOptions {
   readonly settings: Settings;
@@ -55,6 +56,7 @@ export async function startApp({ settings, version, clock, log }: AppOptions): P
   );
 
   const { dataDir, logLevel } = settings;
+  let storage: StorageDesk | null = null;
   const library = await openLibrary({
     dataDir,
     settings: settings.storage,
@@ -62,7 +64,7 @@ export async function startApp({ settings, version, clock, log }: AppOptions): P
     clock,
     log,
     meter,
-    onTroubles: (troubles) => log.warn({ troubles }, 'state of the library'),
+    onTroubles: () => storage?.hurry(),
   });
   building.use(library);
 
@@ -109,12 +111,27 @@ export async function startApp({ settings, version, clock, log }: AppOptions): P
           meter,
           clock,
           log,
+          onGap: (gap) => storage?.lost(gap),
           onState: (state) => {
             if (state === 'running' || state === 'down') settle(camera.cameraId);
           },
         }),
     );
   for (const { cameraId, enabled } of settings.cameras) if (!enabled) settle(cameraId);
+
+  storage = new StorageDesk({
+    settings,
+    library,
+    bus,
+    meter,
+    clock,
+    log,
+    onMediaChange: () => {
+      for (const camera of cameras) camera.restart();
+    },
+  });
+  storage.start();
+  building.defer(() => storage?.stop());
 
   const metrics = await serveMetrics({
     ...settings.metrics,

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { cameraPayload, publishFact, publishFootage, type Bus } from './bus/index.ts';
 import { CodedError, type ErrorReport } from './contract/errors.ts';
-import type { CameraFact, CameraPhase, EventFact, EventState, Fact } from './contract/facts.ts';
+import type { CameraFact, CameraPhase, EventFact, EventState, Fact, GapFact } from './contract/facts.ts';
 import type { CameraHostCommand, CameraHostMessage } from './contract/host.ts';
 import type { StreamRole } from './contract/media.ts';
 import type { Meter } from './contract/metrics.ts';
@@ -26,6 +26,8 @@ export interface CameraDeskOptions {
   readonly meter: Meter;
   readonly clock: Clock;
   readonly log: Log;
+  /** Footage was lost, and that has been published. */
+  readonly onGap: (gap: GapFact) => void;
   /** The state of the camera has been published. */
   readonly onState: (state: CameraPhase) => void;
 }
@@ -95,6 +97,11 @@ export class CameraDesk {
     this.#child.start();
   }
 
+  /** Its host is told anew what it needs to know. */
+  restart(): void {
+    this.#child.restart();
+  }
+
   async stop(): Promise<void> {
     await this.#child.stop();
     await this.#tasks.settle();
@@ -141,6 +148,7 @@ export class CameraDesk {
       case 'gap':
         library.take(fact);
         publishFact(bus, fact);
+        this.#o.onGap(fact);
         break;
       default:
         publishFact(bus, fact);

@@ -13,6 +13,10 @@ const VERBS: Readonly<Record<string, { summary: string; load(): Promise<{ verb: 
     summary: 'list the cameras attached to this machine and what they can do',
     load: () => import('./cameras.ts'),
   },
+  media: {
+    summary: 'the disk with the footage: state, acceptance, protected footage',
+    load: () => import('./media.ts'),
+  },
   models: { summary: 'list, add, verify and measure detection models', load: () => import('./models.ts') },
   version: {
     summary: 'print version, commit, build time and the versions of what does the work',

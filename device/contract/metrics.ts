@@ -38,6 +38,10 @@ export const COUNTERS = {
     help: 'Footage lost between camera and disk, by code of the reason',
     labels: ['reason'],
   },
+  spyoncino_deleted_bytes_total: {
+    help: 'Bytes of footage deleted; reason: age, quota or headroom',
+    labels: ['class', 'reason'],
+  },
   spyoncino_drops_total: {
     help: 'What was given up, where and why',
     /** e.g. stage=analysis reason=busy, stage=detect reason=superseded, stage=record reason=disk_slow */
@@ -55,6 +59,8 @@ export const GAUGES = {
   spyoncino_index_waiting_facts: { help: 'Facts that wait for the index', labels: [] },
   spyoncino_event_loop_delay_ms: { help: 'Event-loop delay, 99th percentile since last scrape', labels: [] },
   spyoncino_resident_bytes: { help: 'Resident memory of the process', labels: [] },
+  spyoncino_disk_free_bytes: { help: 'Free space where the footage is', labels: [] },
+  spyoncino_storage_alarms: { help: 'Alarms of the storage that are active', labels: [] },
   spyoncino_bus_clients: { help: 'Clients connected to the bus', labels: [] },
 } as const;
 

@@ -44,6 +44,8 @@ export class SupervisedChild<Command extends object, Message> {
   readonly #options: SupervisedChildOptions<Command, Message>;
   readonly #stopping = new AbortController();
   #child: ChildProcess | null = null;
+  #endLiving: (() => void) | null = null;
+  #isRestarting = false;
   #generation = 0;
   #loop: Promise<void> | null = null;
 
@@ -71,6 +73,13 @@ export class SupervisedChild<Command extends object, Message> {
     return true;
   }
 
+  /** Ends the living process as `stop` does; the next starts at once. */
+  restart(): void {
+    if (!this.#endLiving) return;
+    this.#isRestarting = true;
+    this.#endLiving();
+  }
+
   /** Idempotent; resolves when the process is gone. */
   async stop(): Promise<void> {
     if (!this.#stopping.signal.aborted) this.#stopping.abort();
@@ -86,8 +95,9 @@ export class SupervisedChild<Command extends object, Message> {
       const { code, signal } = await this.#runOnce();
       if (clock.monotonicMs() - startedMs >= healthyAfterMs)
         delays = backoff({ firstMs: 500, maxMs: 30_000 });
-      const expected = stopped.aborted;
-      const retryInMs = expected ? null : delays.next().value;
+      const expected = stopped.aborted || this.#isRestarting;
+      const retryInMs = stopped.aborted ? null : this.#isRestarting ? 0 : delays.next().value;
+      this.#isRestarting = false;
       if (!expected) log.warn({ child: name, code, signal, retryInMs }, 'child process ended unexpectedly');
       this.#options.onExit?.({ generation: this.#generation, code, signal, expected, retryInMs });
       if (retryInMs !== null) await clock.sleep(retryInMs, stopped).catch(() => {});
@@ -115,9 +125,13 @@ export class SupervisedChild<Command extends object, Message> {
     });
     const exited = new AbortController();
     let ending = Promise.resolve();
+    let isEnding = false;
     const end = (): void => {
+      if (isEnding) return;
+      isEnding = true;
       ending = this.#end(child, exited.signal);
     };
+    this.#endLiving = end;
     this.#stopping.signal.addEventListener('abort', end, { once: true });
     try {
       this.send(this.#options.greet(generation));
@@ -125,6 +139,7 @@ export class SupervisedChild<Command extends object, Message> {
     } finally {
       this.#stopping.signal.removeEventListener('abort', end);
       this.#child = null;
+      this.#endLiving = null;
       exited.abort();
       await ending;
     }

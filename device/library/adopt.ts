@@ -7,6 +7,7 @@ import { coverageOf, durationMsOf, readerOf } from '../kernel/fmp4/describe.ts';
 import { scanFile } from '../kernel/fmp4/scan.ts';
 import { commitFacts, type FootageFact } from './commit.ts';
 import type { LibraryContext } from './context.ts';
+import { isKeptMode } from './protect.ts';
 
 /** A place below `media/clips` or `media/segments`. */
 export interface FilePlace {
@@ -31,9 +32,11 @@ export async function adoptFile(context: LibraryContext, place: FilePlace): Prom
   if (row && row.missing_ms === null) return row.path === place.path ? 'known' : 'unknown';
   const fact = await describeFile(dataDir, place);
   if (!fact) return 'unknown';
+  const { mode } = await stat(join(dataDir, place.path));
   // It may have been deleted while it was read. From here on nothing comes in between.
   if (!existsSync(join(dataDir, place.path)) || isGarbage(context, place.path)) return 'known';
   const [committed] = commitFacts(context, [fact]);
+  if (isKeptMode(mode)) store.run(`UPDATE file SET class = 'protected' WHERE file_id = ?`, place.id);
   return committed && 'link' in committed ? 'adopted' : 'unknown';
 }
 

@@ -215,15 +215,22 @@ const rangeOf = (startUtcMs: number, durationMs: number): { startMs: number; end
 /**
  * Sets the class of every file of the camera that reaches into the time: by the clips that range over it, the
  * events that happened in it (one that was interrupted may have no clip), and their protection. To be called when
- * any of these changes.
+ * any of these changes. What is protected stays so until it is released.
  */
-export function classify(store: Store, camera: number, startMs: number, endMs: number): void {
+export function classify(
+  store: Store,
+  camera: number,
+  startMs: number,
+  endMs: number,
+  kept: 'stays' | 'release' = 'stays',
+): void {
   const during = (table: 'clip' | 'event'): string =>
     `${table}.camera = f.camera AND ${table}.start_ms > f.start_ms - ${LONG_MS} AND ${table}.start_ms < f.end_ms
      AND ${table}.end_ms > f.start_ms`;
   store.run(
     `WITH wanted AS (
        SELECT no, CASE
+         WHEN class = 'protected' AND ?4 = 'stays' THEN 'protected'
          WHEN EXISTS (SELECT 1 FROM event WHERE ${during('event')} AND is_protected) OR EXISTS (
            SELECT 1 FROM clip JOIN clip_event ON clip_event.clip = clip.no JOIN event ON event.no = clip_event.event
            WHERE ${during('clip')} AND is_protected
@@ -235,7 +242,7 @@ export function classify(store: Store, camera: number, startMs: number, endMs: n
        WHERE camera = ?1 AND start_ms > ?2 - ${LONG_MS} AND start_ms < ?3 AND end_ms > ?2
      )
      UPDATE file SET class = wanted.class FROM wanted WHERE file.no = wanted.no AND file.class <> wanted.class`,
-    ...[camera, startMs, endMs],
+    ...[camera, startMs, endMs, kept],
   );
 }
 

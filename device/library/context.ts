@@ -6,9 +6,9 @@ import type { Store } from './store.ts';
 export interface LibraryContext {
   readonly store: Store;
   readonly dataDir: string;
-  /** Identity of the disk that footage is on now, and its row. */
-  readonly mediaId: string;
-  readonly media: number;
+  /** Identity of the disk that footage belongs on now, and its row; changed by `checkMedia` only. */
+  mediaId: string;
+  media: number;
   /** Aborts when what takes long is to stop where it is. */
   readonly signal: AbortSignal;
   readonly clock: Clock;

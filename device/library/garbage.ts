@@ -39,7 +39,8 @@ interface FileRow {
   readonly end_ms: number;
 }
 
-function condemnFile(store: Store, fileId: string, nowMs: number): void {
+/** In the transaction of the caller. */
+export function condemnFile(store: Store, fileId: string, nowMs: number): void {
   const file = store.get<FileRow>('SELECT no, camera, start_ms, end_ms FROM file WHERE file_id = ?', fileId);
   if (!file) return;
   store.run(
@@ -83,7 +84,8 @@ function condemnClip(store: Store, { no, clip_id }: ClipRow, nowMs: number): voi
   for (const { event_id } of events) condemnEvent(store, event_id, nowMs);
 }
 
-function condemnEvent(store: Store, eventId: string, nowMs: number): void {
+/** In the transaction of the caller. */
+export function condemnEvent(store: Store, eventId: string, nowMs: number): void {
   store.run(
     `INSERT OR IGNORE INTO garbage (media, path, since_ms)
      SELECT media, path, ? FROM still WHERE event = (SELECT no FROM event WHERE event_id = ?)`,
@@ -92,6 +94,9 @@ function condemnEvent(store: Store, eventId: string, nowMs: number): void {
   store.run('DELETE FROM event WHERE event_id = ?', eventId);
   store.run(`DELETE FROM outbox WHERE ref = ? AND kind IN ('event.new', 'event.end', 'still')`, eventId);
 }
+
+export const garbageCount = ({ store, media }: LibraryContext): number =>
+  store.get<{ count: number }>('SELECT count(*) AS count FROM garbage WHERE media = ?', media)!.count;
 
 /** Few enough that the index is not held up while they are forgotten. */
 const BATCH = 200;

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { ErrorReport } from '../contract/errors.ts';
 import type { CameraFact, EventFact, GapFact, StillFact } from '../contract/facts.ts';
 import type { ChainLink } from '../contract/library.ts';
@@ -8,7 +9,7 @@ import type { Log } from '../kernel/log.ts';
 import { TaskSet } from '../kernel/tasks.ts';
 import type { FootageFact, OutageFact } from './commit.ts';
 import { FactWriter } from './fact-writer.ts';
-import { openMedia } from './media.ts';
+import { lookAtMedia, type MediaState, type MediaWish } from './media.ts';
 import type { Opening } from './opening.ts';
 import type { AnswerOf, ArgumentsOf, OperationName } from './operations.ts';
 import type { Consumers } from './outbox.ts';
@@ -16,7 +17,15 @@ import { outageOf } from './outage.ts';
 import { LibraryWorker } from './worker.ts';
 
 export type { FootageFact } from './commit.ts';
+export { AlarmBook } from './alarms.ts';
+export { openAsGuest, type Guest } from './guest.ts';
+export { acceptMounted, knownMedia, lookAtMedia, mediaDir, type MediaState } from './media.ts';
 export type { Consumers, OutboxItem, OutboxKind } from './outbox.ts';
+export { protect } from './protect.ts';
+export type { CleanupReport } from './retention/cleanup.ts';
+export type { RetentionPolicy } from './retention/plan.ts';
+export { forecastDays, libraryStats, type ClassStats, type LibraryStats } from './stats.ts';
+export { Store } from './store.ts';
 
 export interface LibraryOptions {
   readonly dataDir: string;
@@ -42,6 +51,8 @@ export interface Library extends AsyncDisposable {
   footage(fact: FootageFact): Promise<ChainLink | null>;
   /** Who wants to be told of what by the outbox, all of them; see `outbox.ts`. Holds until it is said anew. */
   registerConsumers(consumers: Consumers): void;
+  /** Looks again whether the right disk is there; `mediaId` and `troubles` follow. Never rejects. */
+  checkMedia(): Promise<MediaState>;
   /** @throws CodedError INDEX_UNAVAILABLE and what the operation throws */
   ask<K extends OperationName>(operation: K, ...argument: ArgumentsOf<K>): Promise<AnswerOf<K>>;
 }
@@ -77,6 +88,7 @@ class WorkerLibrary implements Library {
   readonly #decided = Promise.withResolvers<void>();
   readonly #stopping = new AbortController();
   readonly #tasks: TaskSet;
+  readonly #wish: MediaWish;
   #mediaId: string | null = null;
   #isReconciled = false;
   #consumers: Consumers | null = null;
@@ -85,8 +97,9 @@ class WorkerLibrary implements Library {
     const { clock, dataDir, log, logLevel, meter, settings } = options;
     this.#o = options;
     this.#tasks = new TaskSet((name, error) => log.warn({ err: error, task: name }, 'the library could not'));
+    this.#wish = { pinnedId: settings.mediaId, newId: randomUUID() };
     this.#worker = new LibraryWorker({
-      start: { dataDir, wantedMediaId: settings.mediaId, logLevel },
+      start: { dataDir, wish: this.#wish, logLevel },
       clock,
       log,
       meter,
@@ -107,15 +120,9 @@ class WorkerLibrary implements Library {
   }
 
   async open(): Promise<void> {
-    const { clock, dataDir, settings } = this.#o;
     this.#worker.start();
     await Promise.race([this.#decided.promise, this.#pause(OPEN_PATIENCE_MS)]);
-    if (this.#mediaId === null) {
-      const knowledge = { known: [], wanted: settings.mediaId };
-      const { mediaId, trouble } = await openMedia(dataDir, knowledge, clock.utcMs());
-      this.#mediaId = mediaId;
-      this.#setTrouble('media', trouble);
-    }
+    if (this.#mediaId === null) await this.checkMedia();
     this.#tasks.run('alive', () => this.#stayAlive());
     this.#tasks.run('reconcile', () => this.#reconcile());
   }
@@ -148,6 +155,23 @@ class WorkerLibrary implements Library {
     this.#tasks.run('register consumers', () => this.#tellConsumers());
   }
 
+  async checkMedia(): Promise<MediaState> {
+    const { clock, dataDir, log } = this.#o;
+    let state: MediaState;
+    try {
+      state = await this.ask('checkMedia', this.#wish);
+    } catch (error) {
+      // The index may know which disk belongs here, so one without identity is given none now.
+      log.debug({ err: error }, 'the disk is looked at without the index');
+      const expectedId = this.#mediaId || this.#wish.pinnedId;
+      state = await lookAtMedia({ dataDir, expectedId, newId: null, utcMs: clock.utcMs() });
+    }
+    if (state.mediaId !== this.#mediaId) this.#isReconciled = false;
+    this.#mediaId = state.mediaId;
+    this.#setTrouble('media', state.problem);
+    return state;
+  }
+
   ask<K extends OperationName>(operation: K, ...argument: ArgumentsOf<K>): Promise<AnswerOf<K>> {
     return this.#worker.ask(operation, ...argument);
   }
@@ -161,10 +185,10 @@ class WorkerLibrary implements Library {
   }
 
   #onOpen({ mediaId, mediaTrouble, remade }: Opening): void {
-    this.#mediaId ??= mediaId;
-    this.#troubles.delete('index');
+    this.#mediaId = mediaId;
+    this.#setTrouble('index', null);
     if (remade) {
-      this.#troubles.set('remade', remade);
+      this.#setTrouble('remade', remade);
       this.#isReconciled = false;
     }
     this.#setTrouble('media', mediaTrouble);
@@ -174,7 +198,8 @@ class WorkerLibrary implements Library {
     this.#decided.resolve();
   }
 
-  #setTrouble(source: 'index' | 'commit' | 'media', reason: ErrorReport | null): void {
+  #setTrouble(source: 'index' | 'commit' | 'remade' | 'media', reason: ErrorReport | null): void {
+    if (reason?.message === this.#troubles.get(source)?.message) return;
     if (reason) this.#troubles.set(source, reason);
     else this.#troubles.delete(source);
     this.#o.onTroubles?.(this.troubles);

@@ -4,14 +4,14 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import { classify } from './commit.ts';
 import type { LibraryContext } from './context.ts';
-import { openMedia } from './media.ts';
+import { findMedia, type MediaWish } from './media.ts';
 import { enqueue } from './outbox.ts';
 import { setIndexAside, Store } from './store.ts';
 
 export interface OpeningOptions {
   readonly dataDir: string;
-  /** The only disk that the configuration allows. */
-  readonly wantedMediaId: string | null;
+  /** Which disk footage may be on. */
+  readonly wish: MediaWish;
   /** Something was wrong with the index before. */
   readonly check: boolean;
   /** Of this agent, when it has opened the index before. */
@@ -29,23 +29,19 @@ export interface Opening {
 
 /** Opens the index for the agent. */
 export async function openAsOwner(
-  { dataDir, wantedMediaId, check, run }: OpeningOptions,
+  { dataDir, wish, check, run }: OpeningOptions,
   { signal, clock, log }: Pick<LibraryContext, 'signal' | 'clock' | 'log'>,
 ): Promise<{ readonly context: LibraryContext; readonly opening: Opening }> {
   const { store, remade } = await openOrRemake(dataDir, check, clock, log);
-  const known = store
-    .all<{ media_id: string }>('SELECT media_id FROM media ORDER BY accepted_ms, no')
-    .map(({ media_id }) => media_id);
-  const { mediaId, trouble } = await openMedia(dataDir, { known, wanted: wantedMediaId }, clock.utcMs());
+  const { mediaId, media, problem } = await findMedia({ store, dataDir, clock }, wish);
   const nowMs = Math.round(clock.utcMs());
   // An index that was made anew knows nothing of the run that goes on.
   const goesOn = run !== null && remade === null;
   return store.transaction(() => {
-    const media = mediaNo(store, mediaId, nowMs);
     if (!goesOn) endInterrupted(store, nowMs, log);
     return {
       context: { store, dataDir, mediaId, media, signal, clock, log },
-      opening: { run: goesOn ? run : beginRun(store, nowMs), mediaId, mediaTrouble: trouble, remade },
+      opening: { run: goesOn ? run : beginRun(store, nowMs), mediaId, mediaTrouble: problem, remade },
     };
   });
 }
@@ -78,11 +74,6 @@ async function openOrRemake(
     );
     return { store: await Store.open({ dataDir, as: 'owner' }), remade: error.report() };
   }
-}
-
-export function mediaNo(store: Store, mediaId: string, nowMs: number): number {
-  store.run('INSERT OR IGNORE INTO media (media_id, accepted_ms) VALUES (?, ?)', mediaId, nowMs);
-  return store.get<{ no: number }>('SELECT no FROM media WHERE media_id = ?', mediaId)!.no;
 }
 
 /** What an agent that died left open ends when it was last alive: outages, and events with the last sighting. */

@@ -2,8 +2,12 @@ import { commitFacts, markAlive } from './commit.ts';
 import type { LibraryContext } from './context.ts';
 import { removeFootage } from './garbage.ts';
 import { getClip, getEvent, listClips, listEvents } from './lists.ts';
+import { checkMedia } from './media.ts';
 import { markUploaded, outboxDone, outboxTake, registerConsumers } from './outbox.ts';
+import { protect } from './protect.ts';
 import { reconcile } from './reconcile.ts';
+import { cleanup } from './retention/cleanup.ts';
+import { libraryStats } from './stats.ts';
 import { timeline } from './timeline.ts';
 
 /**
@@ -20,6 +24,10 @@ export const OPERATIONS = {
   getClip,
   removeFootage,
   reconcile,
+  checkMedia,
+  cleanup,
+  libraryStats,
+  protect,
   registerConsumers,
   outboxTake,
   outboxDone,

@@ -49,8 +49,9 @@ export const MIGRATIONS: readonly string[] = [
     missing_ms    INTEGER
   ) STRICT;
   CREATE INDEX file_time ON file (camera, start_ms, end_ms, media, missing_ms);
-  CREATE INDEX file_retention ON file (class, camera, start_ms) WHERE missing_ms IS NULL;
-  CREATE INDEX file_uploaded ON file (class, camera, start_ms) WHERE uploaded_ms IS NOT NULL AND missing_ms IS NULL;
+  CREATE INDEX file_retention ON file (media, class, camera, start_ms) WHERE missing_ms IS NULL;
+  CREATE INDEX file_uploaded ON file (media, class, camera, start_ms)
+    WHERE uploaded_ms IS NOT NULL AND missing_ms IS NULL;
 
   -- Only of files with holes: footage from start to end otherwise.
   CREATE TABLE coverage (
@@ -60,26 +61,27 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (file, start_ms)
   ) STRICT, WITHOUT ROWID;
 
-  -- Sums per class and camera, kept by the triggers below.
+  -- Sums per disk, class and camera, kept by the triggers below.
   CREATE TABLE total (
+    media         INTEGER NOT NULL REFERENCES media,
     class         TEXT NOT NULL,
     camera        INTEGER NOT NULL REFERENCES camera,
     files         INTEGER NOT NULL,
     size_bytes    INTEGER NOT NULL,
-    PRIMARY KEY (class, camera)
+    PRIMARY KEY (media, class, camera)
   ) STRICT, WITHOUT ROWID;
   CREATE TRIGGER file_added AFTER INSERT ON file WHEN new.missing_ms IS NULL BEGIN
-    INSERT INTO total VALUES (new.class, new.camera, 1, new.size_bytes)
+    INSERT INTO total VALUES (new.media, new.class, new.camera, 1, new.size_bytes)
       ON CONFLICT DO UPDATE SET files = files + 1, size_bytes = size_bytes + excluded.size_bytes;
   END;
   CREATE TRIGGER file_removed AFTER DELETE ON file WHEN old.missing_ms IS NULL BEGIN
     UPDATE total SET files = files - 1, size_bytes = size_bytes - old.size_bytes
-      WHERE class = old.class AND camera = old.camera;
+      WHERE media = old.media AND class = old.class AND camera = old.camera;
   END;
-  CREATE TRIGGER file_changed AFTER UPDATE OF class, size_bytes, missing_ms ON file BEGIN
+  CREATE TRIGGER file_changed AFTER UPDATE OF media, class, size_bytes, missing_ms ON file BEGIN
     UPDATE total SET files = files - 1, size_bytes = size_bytes - old.size_bytes
-      WHERE old.missing_ms IS NULL AND class = old.class AND camera = old.camera;
-    INSERT INTO total SELECT new.class, new.camera, 1, new.size_bytes WHERE new.missing_ms IS NULL
+      WHERE old.missing_ms IS NULL AND media = old.media AND class = old.class AND camera = old.camera;
+    INSERT INTO total SELECT new.media, new.class, new.camera, 1, new.size_bytes WHERE new.missing_ms IS NULL
       ON CONFLICT DO UPDATE SET files = files + 1, size_bytes = size_bytes + excluded.size_bytes;
   END;
 

@@ -92,7 +92,7 @@ interface Temporary extends AsyncDisposable {
 async function openTemporary(): Promise<Temporary> {
   const dataDir = await mkdtemp(join(tmpdir(), 'spyoncino-bench-'));
   const { context } = await openAsOwner(
-    { dataDir, wantedMediaId: null, check: false, run: null },
+    { dataDir, wish: { pinnedId: null, newId: 'bench' }, check: false, run: null },
     {
       signal: new AbortController().signal,
       clock: systemClock,

@@ -7,6 +7,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, open, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { lack } from './packages.ts';
 
@@ -17,7 +18,7 @@ export interface LoopDisk extends AsyncDisposable {
   readonly image: string;
   /** Where it is mounted; null while it is not. */
   readonly directory: string | null;
-  /** Made when it is not there. */
+  /** The directory is made when it is not there. Waits until what was open before the last `unmount` is closed. */
   mount(directory: string, mode?: 'rw' | 'ro'): Promise<void>;
   /** Fails while something has files open for writing, as `mount -o remount,ro` does. */
   remount(mode: 'rw' | 'ro'): Promise<void>;
@@ -28,11 +29,15 @@ export interface LoopDisk extends AsyncDisposable {
   freeBytes(): Promise<number>;
 }
 
-/** What a run that is torn down in the middle of a test still has mounted. */
+/** Mount points in use, the oldest first. */
 const mounted = new Set<string>();
-process.on('exit', () => {
-  for (const directory of mounted) spawnSync('umount', ['--lazy', directory]);
-});
+
+/** For `afterEach`: a test that ran out of time never came to the end of its `await using`. */
+export function unmountAll(): void {
+  for (const directory of [...mounted].reverse()) spawnSync('umount', ['--lazy', directory]);
+  mounted.clear();
+}
+process.on('exit', unmountAll);
 
 /** `image`: of an earlier disk, to look at; made anew and removed at the end when not given. */
 export async function createLoopDisk(options: { mebibytes: number } | { image: string }): Promise<LoopDisk> {
@@ -53,8 +58,7 @@ export async function createLoopDisk(options: { mebibytes: number } | { image: s
 
   const unmount = async (): Promise<void> => {
     if (directory === null) return;
-    await run('umount', ['--lazy', directory]);
-    mounted.delete(directory);
+    if (mounted.delete(directory)) await run('umount', ['--lazy', directory]);
     directory = null;
   };
 
@@ -65,6 +69,7 @@ export async function createLoopDisk(options: { mebibytes: number } | { image: s
     },
     async mount(where, mode = 'rw') {
       if (directory !== null) throw new Error(`${image} is mounted at ${directory}`);
+      await detached(image);
       await mkdir(where, { recursive: true });
       await run('mount', ['-t', 'ext4', '-o', `loop,${mode},errors=remount-ro`, image, where]);
       directory = where;
@@ -87,6 +92,12 @@ export async function createLoopDisk(options: { mebibytes: number } | { image: s
       if (folder !== null) await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Mounted again earlier, the file system would be the one that is still in use, with all its errors. */
+async function detached(image: string): Promise<void> {
+  const inUse = async (): Promise<boolean> => (await run('losetup', ['--associated', image])).stdout !== '';
+  while (await inUse()) await delay(50);
 }
 
 /** Skips the file's tests where this machine cannot mount. */

@@ -111,3 +111,17 @@ test('settings of the environment, which may be secret, stay out of the child', 
     delete process.env.SPYONCINO_SECRET;
   }
 });
+
+test('a restarted child ends politely, and the next starts without delay', async () => {
+  const { child, answers, exits, until } = supervise(systemClock);
+  child.start();
+  await until(() => answers.length === 1);
+  child.restart();
+  child.restart();
+  await until(() => answers.length === 2);
+  expect(exits).toMatchObject([{ generation: 1, code: 0, expected: true, retryInMs: 0 }]);
+  child.send({ type: 'crash' });
+  await until(() => answers.length === 3);
+  expect(exits[1]).toMatchObject({ generation: 2, signal: 'SIGKILL', expected: false });
+  expect(exits[1]!.retryInMs).toBeGreaterThan(0);
+});

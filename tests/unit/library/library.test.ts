@@ -6,9 +6,10 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ErrorReport } from '../../../device/contract/errors.ts';
 import { noMeter } from '../../../device/contract/metrics.ts';
 import { systemClock } from '../../../device/kernel/clock.ts';
+import { writeIdentity } from '../../../device/kernel/directory-identity.ts';
 import { openLibrary, type Library } from '../../../device/library/index.ts';
 import { indexPath, Store } from '../../../device/library/store.ts';
-import { event, segment, silent } from './rig.ts';
+import { event, NOON_MS, segment, silent } from './rig.ts';
 
 let dataDir: string;
 beforeEach(async () => {
@@ -104,9 +105,11 @@ test('an index of a newer version is not touched, and recording can go on', asyn
     using store = await Store.open({ dataDir, as: 'owner' });
     store.run('PRAGMA user_version = 999');
   }
+  await mkdir(join(dataDir, 'media'));
+  await writeIdentity(join(dataDir, 'media'), { id: 'disk', createdUtcMs: NOON_MS });
   await using library = await open();
   expect(library.troubles).toMatchObject([{ code: 'INDEX_NEWER' }]);
-  expect(library.mediaId).not.toBe('');
+  expect(library.mediaId).toBe('disk');
   expect(await library.footage(segment('a'))).toBeNull();
   await expect(library.ask('markAlive')).rejects.toMatchObject({ code: 'INDEX_UNAVAILABLE' });
 });

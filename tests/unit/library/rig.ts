@@ -40,7 +40,7 @@ export async function libraryRig(existing?: string): Promise<LibraryRig> {
   const clock = new HandClock();
   const open = () =>
     openAsOwner(
-      { dataDir, wantedMediaId: null, check: false, run: null },
+      { dataDir, wish: { pinnedId: null, newId: 'new-disk' }, check: false, run: null },
       { signal: new AbortController().signal, clock, log: silent },
     );
   let opened = await open();
