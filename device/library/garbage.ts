@@ -1,5 +1,6 @@
 import { unlink } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
+import type { SQLInputValue } from 'node:sqlite';
 import { CodedError } from '../contract/errors.ts';
 import { readIdentity } from '../kernel/directory-identity.ts';
 import { syncDirectory } from '../kernel/durable-file.ts';
@@ -16,8 +17,8 @@ export interface Removal {
 
 /**
  * The only way anything is deleted: rows become garbage rows in one transaction, then `sweepGarbage` deletes the
- * files. After a crash at any moment a file has a row, or is garbage, or is gone. Clips and events go with the last
- * of their footage; links of the chain stay.
+ * files. After a crash at any moment a file has a row, or is garbage, or is gone. Clips and stills go with the last
+ * of their footage; events and links of the chain stay.
  */
 export async function removeFootage(context: LibraryContext, removal: Removal): Promise<void> {
   condemn(context, removal);
@@ -49,39 +50,49 @@ export function condemnFile(store: Store, fileId: string, nowMs: number): void {
   );
   store.run('DELETE FROM file WHERE no = ?', file.no);
   store.run(`DELETE FROM outbox WHERE ref = ? AND kind IN ('clip.ready', 'segment.ready')`, fileId);
-  for (const clip of clipsWithoutFootage(store, file)) condemnClip(store, clip, nowMs);
-}
-
-interface ClipRow {
-  readonly no: number;
-  readonly clip_id: string;
+  condemnClips(store, file);
+  condemnStills(store, nowMs, WITHOUT_FOOTAGE, file.camera, file.start_ms, file.end_ms);
 }
 
 /** Clips that ranged over the file, and have nothing left. */
-function clipsWithoutFootage(store: Store, { camera, start_ms, end_ms }: FileRow): readonly ClipRow[] {
-  return store.all<ClipRow>(
-    `SELECT no, clip_id FROM clip
+function condemnClips(store: Store, { camera, start_ms, end_ms }: FileRow): void {
+  const clips = store.all<{ clip_id: string }>(
+    `DELETE FROM clip
      WHERE camera = ?1 AND start_ms > ?2 - ${LONG_MS} AND start_ms < ?3 AND end_ms > ?2 AND file IS NULL
        AND NOT EXISTS (
          SELECT 1 FROM file AS f
          WHERE f.camera = clip.camera AND f.start_ms > clip.start_ms - ${LONG_MS} AND f.start_ms < clip.end_ms
            AND f.end_ms > clip.start_ms
-       )`,
+       )
+     RETURNING clip_id`,
     ...[camera, start_ms, end_ms],
   );
+  for (const { clip_id } of clips) {
+    store.run(`DELETE FROM outbox WHERE ref = ? AND kind = 'clip.ready'`, clip_id);
+  }
 }
 
-/** An event goes with the last of its clips. */
-function condemnClip(store: Store, { no, clip_id }: ClipRow, nowMs: number): void {
-  const events = store.all<{ event_id: string }>(
-    `SELECT event_id FROM clip_event JOIN event ON event.no = clip_event.event
-     WHERE clip = ?1 AND end_ms IS NOT NULL
-       AND NOT EXISTS (SELECT 1 FROM clip_event AS other WHERE other.event = event.no AND other.clip <> ?1)`,
-    no,
+/** Events that happened in a stretch of a camera, and have no footage. */
+const WITHOUT_FOOTAGE = `
+  SELECT no FROM event
+  WHERE camera = ?1 AND start_ms > ?2 - ${LONG_MS} AND start_ms <= ?3 AND end_ms >= ?2 AND NOT EXISTS (
+    SELECT 1 FROM file AS f
+    WHERE f.camera = event.camera AND missing_ms IS NULL AND f.start_ms > event.start_ms - ${LONG_MS}
+      AND f.start_ms <= event.end_ms AND f.end_ms >= event.start_ms
+  )`;
+
+/** Of the events that `query` names by number, but for protected ones. In the transaction of the caller. */
+export function condemnStills(store: Store, nowMs: number, query: string, ...values: SQLInputValue[]): void {
+  const stills = store.all<{ event: number; eventId: string; media: number; path: string }>(
+    `SELECT event, event_id AS eventId, media, path FROM still JOIN event ON event.no = still.event
+     WHERE still.event IN (${query}) AND NOT is_protected`,
+    ...values,
   );
-  store.run('DELETE FROM clip WHERE no = ?', no);
-  store.run(`DELETE FROM outbox WHERE ref = ? AND kind = 'clip.ready'`, clip_id);
-  for (const { event_id } of events) condemnEvent(store, event_id, nowMs);
+  for (const { event, eventId, media, path } of stills) {
+    store.run('INSERT OR IGNORE INTO garbage (media, path, since_ms) VALUES (?, ?, ?)', media, path, nowMs);
+    store.run('DELETE FROM still WHERE event = ?', event);
+    store.run(`DELETE FROM outbox WHERE ref = ? AND kind = 'still'`, eventId);
+  }
 }
 
 /** In the transaction of the caller. */

@@ -1,11 +1,10 @@
 import { CodedError, type ErrorReport } from '../../contract/errors.ts';
 import type { FootageClass } from '../../contract/settings.ts';
 import type { LibraryContext } from '../context.ts';
-import { garbageCount, sweepGarbage } from '../garbage.ts';
+import { condemnFile, garbageCount, sweepGarbage } from '../garbage.ts';
 import { mediaDir, spaceAt, type DiskSpace } from '../media.ts';
 import { markNewlyProtected } from '../protect.ts';
 import { codedSqlError } from '../store.ts';
-import { discardFiles } from './discard.ts';
 import { forgetHistory } from './history.ts';
 import { planRetention, type Deletion, type DeletionReason, type RetentionPolicy } from './plan.ts';
 import { keepReserve, spendReserve } from './reserve.ts';
@@ -50,7 +49,7 @@ export async function cleanup(context: LibraryContext, policy: RetentionPolicy):
 }
 
 async function makeRoom(context: LibraryContext, policy: RetentionPolicy): Promise<CleanupReport> {
-  const { store, clock, dataDir } = context;
+  const { clock, dataDir } = context;
   const untilMs = clock.monotonicMs() + BUDGET_MS;
   const deletions: Deletion[] = [];
   const report = (isComplete: boolean, problems: readonly ErrorReport[]): CleanupReport => ({
@@ -64,8 +63,7 @@ async function makeRoom(context: LibraryContext, policy: RetentionPolicy): Promi
   do {
     const nowUtcMs = clock.utcMs();
     const plan = planRetention({ nowUtcMs, freeBytes, shelves: shelvesOf(context, nowUtcMs) }, policy, BATCH);
-    const fileIds = plan.deletions.map(({ fileId }) => fileId);
-    store.transaction(() => discardFiles(context, fileIds));
+    discard(context, plan.deletions);
     if (!(await isSwept(context))) return report(true, [stuck(context)]);
     deletions.push(...plan.deletions);
     freeBytes += plan.deletions.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
@@ -78,6 +76,17 @@ async function makeRoom(context: LibraryContext, policy: RetentionPolicy): Promi
     }
   } while (clock.monotonicMs() < untilMs);
   return report(false, []);
+}
+
+/** Whatever was planned, protected footage stays. */
+function discard({ store, clock }: LibraryContext, deletions: readonly Deletion[]): void {
+  const nowMs = Math.round(clock.utcMs());
+  store.transaction(() => {
+    for (const { fileId } of deletions) {
+      const isProtected = store.get(`SELECT 1 FROM file WHERE file_id = ? AND class = 'protected'`, fileId);
+      if (!isProtected) condemnFile(store, fileId, nowMs);
+    }
+  });
 }
 
 async function isSwept(context: LibraryContext): Promise<boolean> {

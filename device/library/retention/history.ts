@@ -1,6 +1,5 @@
 import type { LibraryContext } from '../context.ts';
-import { condemnEvent } from '../garbage.ts';
-import { discardStills } from './discard.ts';
+import { condemnEvent, condemnStills } from '../garbage.ts';
 import type { RetentionPolicy } from './plan.ts';
 
 /** What happened is remembered longer than it can be seen, but not for ever, and for so many events at most. */
@@ -42,7 +41,7 @@ export function forgetHistory(context: LibraryContext, { limits, cameraLimits }:
   store.transaction(() => {
     const maxAges = [...cameraLimits].map(([cameraId, { event }]) => [cameraId, event.maxAgeMs] as const);
     for (const [cameraId, maxAgeMs] of [[null, limits.event.maxAgeMs] as const, ...maxAges]) {
-      if (maxAgeMs !== null) discardStills(context, OLD_STILLS, before(maxAgeMs), cameraId);
+      if (maxAgeMs !== null) condemnStills(store, before(0), OLD_STILLS, before(maxAgeMs), cameraId);
     }
     const newest = store.get<{ no: number | null }>('SELECT max(no) AS no FROM event')?.no ?? 0;
     const old = [

@@ -153,7 +153,7 @@ test('footage of another disk is left as it is', async () => {
   expect(await reconcile(rig.context, {})).toEqual(NOTHING);
 });
 
-test('deletion: rows and files go, the chain stays, clips and events go with the last of their footage', async () => {
+test('deletion: rows and files go, clips and stills go with the last of their footage, events and the chain stay', async () => {
   const facts = [segment('s0'), segment('s1', { startUtcMs: NOON_MS + 60_000 })];
   commitFacts(rig.context, [
     { type: 'event', event: event('e', { endUtcMs: NOON_MS + 65_000, endReason: 'gone' }) },
@@ -174,9 +174,10 @@ test('deletion: rows and files go, the chain stays, clips and events go with the
   await removeFootage(rig.context, { fileIds: ['s0', 'of nobody'] });
   expect(rows('SELECT clip_id FROM clip')).toEqual([{ clip_id: 'ranged' }]);
   await removeFootage(rig.context, { fileIds: ['s1'], eventIds: ['without'] });
-  for (const table of ['file', 'clip', 'clip_event', 'event', 'still', 'garbage']) {
+  for (const table of ['file', 'clip', 'clip_event', 'still', 'garbage']) {
     expect(rows(`SELECT * FROM ${table}`), table).toEqual([]);
   }
+  expect(rows('SELECT event_id FROM event')).toEqual([{ event_id: 'e' }]);
   expect(rows('SELECT files, size_bytes FROM total WHERE files <> 0 OR size_bytes <> 0')).toEqual([]);
   expect(rows('SELECT position FROM link')).toEqual([{ position: 1 }, { position: 2 }]);
   const left = await readdir(join(rig.dataDir, 'media'), { recursive: true });
