@@ -10,11 +10,13 @@ export type ReadBytes = (positionBytes: number, sizeBytes: number) => Promise<Bu
 export interface ScannedPicture {
   readonly decodeTicks: number;
   readonly shownTicks: number;
+  readonly key: boolean;
 }
 
 /** `moof`, `mdat` and the seal behind them, with whatever stands between them and the fragment before. */
 export interface ScannedFragment {
   readonly startBytes: number;
+  readonly moofBytes: number;
   /** Where its seal begins. */
   readonly sealBytes: number;
   readonly endBytes: number;
@@ -39,7 +41,7 @@ const HEADER_BYTES = 8;
  */
 export async function scanFile(read: ReadBytes, fileBytes: number): Promise<ScannedFile | null> {
   let video: ScannedFile['video'] | null = null;
-  let moof: Buffer | null = null;
+  let moof: { readonly moofBytes: number; readonly body: Buffer } | null = null;
   const fragments: ScannedFragment[] = [];
   const notes: { note: FootageNote; endBytes: number }[] = [];
   let wholeBytes = 0;
@@ -52,7 +54,7 @@ export async function scanFile(read: ReadBytes, fileBytes: number): Promise<Scan
     if (sizeBytes < HEADER_BYTES || endBytes > fileBytes || !FOLLOWERS[previous]?.has(type)) break;
     const body = (): Promise<Buffer> => read(at + HEADER_BYTES, sizeBytes - HEADER_BYTES);
     if (type === 'moov') video = orWhenDamaged(null, readMovie, await body());
-    if (type === 'moof') moof = await body();
+    if (type === 'moof') moof = { moofBytes: at, body: await body() };
     if (type === 'uuid') {
       const note = readNote(await body());
       if (!note) break;
@@ -62,8 +64,9 @@ export async function scanFile(read: ReadBytes, fileBytes: number): Promise<Scan
       if (sizeBytes < SEAL_BYTES) break;
       const startBytes = fragments.at(-1)?.endBytes ?? 0;
       const earlierInBatch = (await read(at + HEADER_BYTES, 4)).readUInt32BE(0);
-      const pictures = orWhenDamaged([], readPictures, moof);
-      fragments.push({ startBytes, sealBytes: at, endBytes, earlierInBatch, pictures });
+      const pictures = orWhenDamaged([], readPictures, moof.body);
+      const { moofBytes } = moof;
+      fragments.push({ startBytes, moofBytes, sealBytes: at, endBytes, earlierInBatch, pictures });
     }
     if (type === 'mfra' && (await read(endBytes - 4, 4)).readUInt32BE(0) !== sizeBytes) break;
     if (type !== 'moof' && type !== 'mdat') wholeBytes = endBytes;
@@ -86,14 +89,16 @@ const FOLLOWERS: Readonly<Record<string, ReadonlySet<string>>> = {
 };
 
 /**
- * Whether the bytes of a fragment are those that were written. A file system may make a file longer before its
- * data is there, so that whole boxes hold what never arrived.
+ * Whether `bytes`, from the beginning of a fragment to the head of its seal, are those that were written. A file
+ * system may make a file longer before its data is there, so that whole boxes hold what never arrived.
  */
-async function isSealed(read: ReadBytes, { startBytes, sealBytes }: ScannedFragment): Promise<boolean> {
-  const bytes = await read(startBytes, sealBytes + SEAL_BYTES - startBytes);
+export function isSealed(bytes: Buffer): boolean {
   const checksumAt = bytes.byteLength - 4;
   return crc32(bytes.subarray(0, checksumAt)) === bytes.readUInt32BE(checksumAt);
 }
+
+const readSealed = (read: ReadBytes, { startBytes, sealBytes }: ScannedFragment): Promise<Buffer> =>
+  read(startBytes, sealBytes + SEAL_BYTES - startBytes);
 
 /**
  * `fragments` up to the first that a power cut tore. Batches were made durable one by one, so only what was
@@ -106,10 +111,10 @@ export async function untorn(
 ): Promise<readonly ScannedFragment[]> {
   let whole = fragments;
   for (let last; (last = whole.at(-1));) {
-    const isLastSealed = await isSealed(read, last);
+    const isLastSealed = isSealed(await readSealed(read, last));
     const first = isLastSealed ? Math.max(0, whole.length - 1 - last.earlierInBatch) : whole.length - 1;
     let sealed = first;
-    while (sealed < whole.length && (await isSealed(read, whole[sealed]!))) sealed++;
+    while (sealed < whole.length && isSealed(await readSealed(read, whole[sealed]!))) sealed++;
     if (sealed === whole.length) break;
     whole = whole.slice(0, sealed);
   }
@@ -127,7 +132,7 @@ function orWhenDamaged<T>(otherwise: T, read: (body: Buffer) => T, body: Buffer)
 }
 
 /** Bodies of the boxes of `type` directly in `bytes`. */
-function* bodies(bytes: Buffer, type: string): Generator<Buffer> {
+export function* bodies(bytes: Buffer, type: string): Generator<Buffer> {
   for (let at = 0; at + HEADER_BYTES <= bytes.byteLength;) {
     const sizeBytes = bytes.readUInt32BE(at);
     if (sizeBytes < HEADER_BYTES) return;
@@ -139,7 +144,7 @@ function* bodies(bytes: Buffer, type: string): Generator<Buffer> {
 }
 
 /** Body of the first box at the end of `path`. */
-function find(bytes: Buffer, ...path: readonly string[]): Buffer | null {
+export function find(bytes: Buffer, ...path: readonly string[]): Buffer | null {
   let body: Buffer | undefined = bytes;
   for (const type of path) {
     [body] = bodies(body, type);
@@ -148,7 +153,7 @@ function find(bytes: Buffer, ...path: readonly string[]): Buffer | null {
   return body;
 }
 
-const u64 = (bytes: Buffer, at: number): number => Number(bytes.readBigUInt64BE(at));
+export const u64 = (bytes: Buffer, at: number): number => Number(bytes.readBigUInt64BE(at));
 
 /** From the body of `moov`; the field offsets are those of version 1, which we write. */
 function readMovie(moov: Buffer): ScannedFile['video'] | null {
@@ -168,6 +173,8 @@ function readMovie(moov: Buffer): ScannedFile['video'] | null {
 const NOTHING = Buffer.alloc(0);
 /** Per picture: duration, size, flags, composition offset. */
 const RUN_ENTRY_BYTES = 16;
+/** Flag of a sample that others are needed for. */
+export const NON_SYNC = 0x1_0000;
 
 /** The pictures of a fragment, from the body of its `moof`; none where it holds audio only. */
 function readPictures(moof: Buffer): readonly ScannedPicture[] {
@@ -178,7 +185,11 @@ function readPictures(moof: Buffer): readonly ScannedPicture[] {
     let decodeTicks = u64(decodeTime, 4);
     return Array.from({ length: run.readUInt32BE(4) }, (_, i) => {
       const at = 12 + i * RUN_ENTRY_BYTES;
-      const picture = { decodeTicks, shownTicks: decodeTicks + run.readInt32BE(at + 12) };
+      const picture = {
+        decodeTicks,
+        shownTicks: decodeTicks + run.readInt32BE(at + 12),
+        key: (run.readUInt32BE(at + 8) & NON_SYNC) === 0,
+      };
       decodeTicks += run.readUInt32BE(at);
       return picture;
     });
