@@ -17,7 +17,19 @@ const VERBS: Readonly<Record<string, { summary: string; load(): Promise<{ verb: 
     summary: 'the disk with the footage: state, acceptance, protected footage',
     load: () => import('./media.ts'),
   },
+  export: {
+    summary: "cut a stretch of a camera's footage into a file, exactly and without encoding",
+    load: () => import('./export.ts'),
+  },
+  fsck: {
+    summary: 'hold index, disk and chain against each other, and mend what differs',
+    load: () => import('./fsck.ts'),
+  },
   models: { summary: 'list, add, verify and measure detection models', load: () => import('./models.ts') },
+  verify: {
+    summary: 'prove that footage was not altered, and where it stands in the chain',
+    load: () => import('./verify.ts'),
+  },
   version: {
     summary: 'print version, commit, build time and the versions of what does the work',
     load: () => import('./version.ts'),

@@ -160,6 +160,11 @@ export const ERRORS = {
     means: 'Footage could not be written.',
     advice: 'Check free space and health of the disk at the data directory.',
   },
+  DISK_READ_FAILED: {
+    fault: 'operator',
+    means: 'Footage could not be read.',
+    advice: 'Check the health of the disk at the data directory, and that this user may read it.',
+  },
   DISK_TOO_SLOW: {
     fault: 'operator',
     means: 'The disk is slower than the camera; the oldest unwritten footage was given up.',

@@ -18,8 +18,11 @@ import { LibraryWorker } from './worker.ts';
 
 export type { FootageFact } from './commit.ts';
 export { AlarmBook } from './alarms.ts';
-export { openAsGuest, type Guest } from './guest.ts';
 export { acceptMounted, knownMedia, lookAtMedia, mediaDir, type MediaState } from './media.ts';
+export { exportFootage, type Exported, type ExportRequest } from './export.ts';
+export { fsck, FSCK_LEVELS, type Finding, type FsckLevel } from './fsck.ts';
+export { openAsGuest, type Guest } from './guest.ts';
+export { verifyFiles, type Anchor, type ChainProblem, type ChainReport, type FileVerdict } from './verify.ts';
 export type { Consumers, OutboxItem, OutboxKind } from './outbox.ts';
 export { protect } from './protect.ts';
 export type { CleanupReport } from './retention/cleanup.ts';

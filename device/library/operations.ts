@@ -3,6 +3,7 @@ import type { LibraryContext } from './context.ts';
 import { removeFootage } from './garbage.ts';
 import { getClip, getEvent, listClips, listEvents } from './lists.ts';
 import { checkMedia } from './media.ts';
+import { materialiseClip } from './materialise.ts';
 import { markUploaded, outboxDone, outboxTake, registerConsumers } from './outbox.ts';
 import { protect } from './protect.ts';
 import { reconcile } from './reconcile.ts';
@@ -28,6 +29,7 @@ export const OPERATIONS = {
   cleanup,
   libraryStats,
   protect,
+  materialiseClip,
   registerConsumers,
   outboxTake,
   outboxDone,

@@ -17,7 +17,7 @@ import { table } from './facts.ts';
 const CAMERAS = 16;
 const SEGMENTS = 1_000_000;
 const EVENTS = 200_000;
-const FILES = 100_000;
+export const FILES = 100_000;
 const SEGMENT_MS = 60_000;
 const DAY_MS = 86_400_000;
 const BEGIN_MS = Date.UTC(2026, 0, 1);
@@ -89,7 +89,7 @@ interface Temporary extends AsyncDisposable {
   readonly dataDir: string;
 }
 
-async function openTemporary(): Promise<Temporary> {
+export async function openTemporary(): Promise<Temporary> {
   const dataDir = await mkdtemp(join(tmpdir(), 'spyoncino-bench-'));
   const { context } = await openAsOwner(
     { dataDir, wish: { pinnedId: null, newId: 'bench' }, check: false, run: null },
@@ -110,7 +110,7 @@ async function openTemporary(): Promise<Temporary> {
 }
 
 /** Rows as commits make them: every camera has a segment a minute, and events with clips that range over them. */
-function fill({ store }: LibraryContext, segments: number, events: number): void {
+export function fill({ store }: LibraryContext, segments: number, events: number): void {
   const state = JSON.stringify({ eventId: 'x', box: [0.1, 0.2, 0.3, 0.4], padding: 'x'.repeat(500) });
   const eventMs = ((segments / CAMERAS) * SEGMENT_MS) / Math.max(1, events / CAMERAS);
   store.transaction(() => {

@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- capture|motion|privacy|record|library ...] [--rounds N] [--seconds N] [--dir DIR]`: numbers,
- * nothing asserted.
+ * `npm run bench [-- capture|motion|privacy|record|library|fsck ...] [--rounds N] [--seconds N] [--dir DIR]`:
+ * numbers, nothing asserted.
  * Run it on a quiet machine; Debian packages as named by what is left out.
  */
 import { parseArgs } from 'node:util';
@@ -20,6 +20,7 @@ const PARTS: Readonly<Record<string, () => Promise<string>>> = {
   motion: async () => (await import('./motion.ts')).benchMotion(),
   record: async () =>
     (await import('./record.ts')).benchRecord({ seconds: Number(values.seconds), dir: values.dir }),
+  fsck: async () => (await import('./fsck.ts')).benchFsck(),
   library: async () => (await import('./library.ts')).benchLibrary(),
   privacy: async () => (await import('./privacy.ts')).benchPrivacy(),
   capture: async () =>

@@ -19,7 +19,18 @@ test('help names every verb, and every verb explains itself', async () => {
   const overview = await spyoncino('--help');
   expect(overview.code).toBe(0);
   const verbs = [...overview.stdout.matchAll(/^ {2}(\w+) {2,}\S/gm)].map(([, verb]) => verb!);
-  expect(verbs).toEqual(['run', 'analyze', 'subscribe', 'cameras', 'models', 'version']);
+  expect(verbs).toEqual([
+    'run',
+    'analyze',
+    'subscribe',
+    'cameras',
+    'media',
+    'export',
+    'fsck',
+    'models',
+    'verify',
+    'version',
+  ]);
   for (const verb of verbs) {
     const help = await spyoncino(verb, '--help');
     expect(help).toMatchObject({ code: 0, stderr: '' });

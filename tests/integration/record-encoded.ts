@@ -221,6 +221,34 @@ export async function decode(path: string): Promise<{ pictures: readonly string[
   return { pictures, complaints: stderr };
 }
 
+export interface ShownPicture {
+  readonly seconds: number;
+  readonly md5: string;
+}
+
+/** What FFmpeg shows: each picture's time and digest. */
+export async function shown(
+  path: string,
+): Promise<{ pictures: readonly ShownPicture[]; complaints: string }> {
+  const { stdout, stderr } = await run(
+    'ffmpeg',
+    [
+      ...['-v', 'warning', '-xerror', '-threads', '1', '-i', path, '-map', '0:v'],
+      ...['-fps_mode', 'passthrough', '-enc_time_base', '1/90000', '-f', 'framemd5', '-'],
+    ],
+    { maxBuffer: 2 ** 26 },
+  );
+  const timebase = /#tb 0: (\d+)\/(\d+)/.exec(stdout)!;
+  const pictures = stdout
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => {
+      const [, , pts, , , md5] = line.split(',').map((field) => field.trim());
+      return { seconds: (Number(pts) * Number(timebase[1])) / Number(timebase[2]), md5: md5! };
+    });
+  return { pictures, complaints: stderr };
+}
+
 /** Length of the sound that comes out of the decoder. */
 export async function decodedSoundSeconds(path: string): Promise<number> {
   const rate = 8000;
