@@ -109,7 +109,10 @@ async function setProtection({ id, dataDir }: Call, isProtected: boolean): Promi
   return {
     code: 0,
     facts: { event_ids: eventIds, files, size_bytes: sizeBytes },
-    text: `${isProtected ? 'protected' : 'no longer protected'}: ${eventIds.length} events, ${files} files more, ${gigabytes(sizeBytes)}\n`,
+    text: row(
+      isProtected ? 'protected' : 'released',
+      `${eventIds.length} events, ${files} more files, ${gigabytes(sizeBytes)}`,
+    ),
   };
 }
 

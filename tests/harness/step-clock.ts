@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Clock } from '../../device/kernel/clock.ts';
 
 interface Sleeper {
@@ -51,6 +52,8 @@ export class StepClock implements Clock {
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
     for (;;) {
+      // Whoever was woken by something else than time gets up first.
+      await turn();
       await this.asleep();
       const [next] = [...this.#sleepers].sort((a, b) => a.untilMs - b.untilMs);
       if (!next || next.untilMs > untilMs) break;

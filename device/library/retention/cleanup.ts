@@ -78,7 +78,7 @@ async function makeRoom(context: LibraryContext, policy: RetentionPolicy): Promi
   return report(false, []);
 }
 
-/** Whatever was planned, protected footage stays. */
+/** Protected footage stays, also when a verb of the CLI has protected it since the plan was made. */
 function discard({ store, clock }: LibraryContext, deletions: readonly Deletion[]): void {
   const nowMs = Math.round(clock.utcMs());
   store.transaction(() => {

@@ -21,8 +21,8 @@ export interface Shelf {
   readonly cameraId: string;
   readonly footageClass: FootageClass;
   readonly sizeBytes: number;
-  /** The first `count` candidates of a standing, by age; only asked where something has to go. */
-  oldest(standing: Standing, count: number): readonly Candidate[];
+  /** The first `count` candidates, by age; of a standing only asked where something of it has to go. */
+  oldest(which: Standing | 'any', count: number): readonly Candidate[];
 }
 
 export interface RetentionPolicy {
@@ -68,24 +68,25 @@ export function planRetention(
   const stacks = shelves.map((shelf) => new Stack(shelf, batch));
   let free = freeBytes;
 
-  /** Takes the oldest of the first group that has any, and so on, as long as it is wanted. */
+  /** Takes the oldest of the first group that has any, and so on, as long as something has to go. */
   const take = (
     reason: DeletionReason,
     groups: readonly Pile[][],
-    isWanted: (next: Candidate) => boolean,
-  ) => {
+    isNeeded: () => boolean,
+    mayGo: (next: Candidate) => boolean = () => true,
+  ): void => {
     for (const group of groups) {
-      while (deletions.length < batch) {
+      while (deletions.length < batch && isNeeded()) {
         const pile = oldestOf(group);
-        if (!pile?.top || !isWanted(pile.top)) break;
+        if (!pile?.top || !mayGo(pile.top)) break;
         const { fileId, sizeBytes } = pile.take();
         free += sizeBytes;
         deletions.push({ fileId, sizeBytes, footageClass: pile.stack.shelf.footageClass, reason });
       }
     }
   };
-  const piles = (chosen: readonly Stack[], standing: Standing) =>
-    chosen.map((stack) => stack.piles[standing]);
+  const piles = (chosen: readonly Stack[], which: Standing | 'any') =>
+    chosen.map((stack) => stack.piles[which]);
   const byStanding = (chosen: readonly Stack[]) => STANDINGS.map((standing) => piles(chosen, standing));
 
   for (const stack of stacks) {
@@ -94,9 +95,10 @@ export function planRetention(
     const maxAgeMs = Math.min(limits[footageClass].maxAgeMs ?? Infinity, own?.maxAgeMs ?? Infinity);
     const maxBytes = own?.maxBytes ?? Infinity;
     if (maxAgeMs < Infinity) {
-      take('age', [Object.values(stack.piles)], ({ startUtcMs }) => startUtcMs < nowUtcMs - maxAgeMs);
+      const isOld = ({ startUtcMs }: Candidate): boolean => startUtcMs < nowUtcMs - maxAgeMs;
+      take('age', [piles([stack], 'any')], () => true, isOld);
     }
-    if (stack.sizeBytes > maxBytes) take('quota', byStanding([stack]), () => stack.sizeBytes > maxBytes);
+    take('quota', byStanding([stack]), () => stack.sizeBytes > maxBytes);
   }
 
   const ofClass = (footageClass: FootageClass) =>
@@ -109,7 +111,7 @@ export function planRetention(
   ] as const) {
     const maxBytes = limits[footageClass].maxBytes ?? Infinity;
     const isOver = () => chosen.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) > maxBytes;
-    if (isOver()) take('quota', byStanding(chosen), isOver);
+    take('quota', byStanding(chosen), isOver);
   }
 
   const groups = [
@@ -119,7 +121,7 @@ export function planRetention(
     piles(continuous, 'queued'),
     piles(event, 'queued'),
   ];
-  if (free < headroomBytes) take('headroom', groups, () => free < headroomBytes);
+  take('headroom', groups, () => free < headroomBytes);
 
   const isComplete = deletions.length < batch;
   return { deletions, isComplete, shortBytes: isComplete ? Math.max(0, headroomBytes - free) : 0 };
@@ -128,26 +130,27 @@ export function planRetention(
 /** A shelf while files are taken from it. */
 class Stack {
   readonly shelf: Shelf;
-  readonly piles: Readonly<Record<Standing, Pile>>;
+  readonly piles: Readonly<Record<Standing | 'any', Pile>>;
+  readonly taken = new Set<string>();
   sizeBytes: number;
 
   constructor(shelf: Shelf, batch: number) {
     this.shelf = shelf;
     this.sizeBytes = shelf.sizeBytes;
-    const pile = (standing: Standing) => new Pile(this, () => shelf.oldest(standing, batch));
-    this.piles = { uploaded: pile('uploaded'), idle: pile('idle'), queued: pile('queued') };
+    const pile = (which: Standing | 'any') => new Pile(this, () => shelf.oldest(which, batch));
+    this.piles = { any: pile('any'), uploaded: pile('uploaded'), idle: pile('idle'), queued: pile('queued') };
   }
 }
 
 /**
- * The candidates of one standing, the oldest on top. No more than a whole batch can be taken from one, so the
- * page that was loaded never ends before the batch does.
+ * Candidates of a shelf, the oldest on top. No more than a whole batch is taken, so the page that was loaded does
+ * not end before the batch does.
  */
 class Pile {
   readonly stack: Stack;
   readonly #load: () => readonly Candidate[];
   #page: readonly Candidate[] | null = null;
-  #taken = 0;
+  #next = 0;
 
   constructor(stack: Stack, load: () => readonly Candidate[]) {
     this.stack = stack;
@@ -156,12 +159,14 @@ class Pile {
 
   get top(): Candidate | undefined {
     this.#page ??= this.#load();
-    return this.#page[this.#taken];
+    // What went from another pile of the shelf meanwhile is not here any more.
+    while (this.stack.taken.has(this.#page[this.#next]?.fileId ?? '')) this.#next += 1;
+    return this.#page[this.#next];
   }
 
   take(): Candidate {
     const top = this.top!;
-    this.#taken += 1;
+    this.stack.taken.add(top.fileId);
     this.stack.sizeBytes -= top.sizeBytes;
     return top;
   }

@@ -6,6 +6,9 @@ import type { Candidate, Shelf, Standing } from './plan.ts';
 /** An event that has just ended is about to be looked at, sent, or continued: its footage stays this long. */
 export const YOUNG_MS = 120_000;
 
+/** Of a camera and class, the oldest: so long are the others kept waiting for the index, and no longer. */
+const LOOKED_AT = 10_000;
+
 /** Somebody is still to be given the file itself, or a clip that it holds a part of. */
 const IS_QUEUED = `(
   EXISTS (SELECT 1 FROM outbox WHERE ref = file_id) OR EXISTS (
@@ -15,10 +18,12 @@ const IS_QUEUED = `(
   )
 )`;
 
-const STANDING_SQL: Readonly<Record<Standing, string>> = {
-  uploaded: 'uploaded_ms IS NOT NULL',
-  idle: `uploaded_ms IS NULL AND NOT ${IS_QUEUED}`,
-  queued: `uploaded_ms IS NULL AND ${IS_QUEUED}`,
+/** `among` is what the index of the table finds, `that` what has to be looked up for each. */
+const FILTERS: Readonly<Record<Standing | 'any', { readonly among: string; readonly that: string }>> = {
+  any: { among: 'true', that: 'true' },
+  uploaded: { among: 'uploaded_ms IS NOT NULL', that: 'true' },
+  idle: { among: 'uploaded_ms IS NULL', that: `NOT ${IS_QUEUED}` },
+  queued: { among: 'uploaded_ms IS NULL', that: IS_QUEUED },
 };
 
 interface ShelfRow {
@@ -42,12 +47,14 @@ export function shelvesOf({ store, media }: LibraryContext, nowUtcMs: number): r
     footageClass,
     sizeBytes,
     // Footage from a time that has not come yet, by a clock that was wrong, is not young.
-    oldest: (standing, count) =>
+    oldest: (which, count) =>
       store.all<Candidate>(
-        `SELECT file_id AS fileId, start_ms AS startUtcMs, size_bytes AS sizeBytes FROM file
-         WHERE media = ? AND class = ? AND camera = ? AND missing_ms IS NULL
-           AND NOT end_ms BETWEEN ? AND ? AND ${STANDING_SQL[standing]}
-         ORDER BY start_ms LIMIT ?`,
+        `SELECT file_id AS fileId, start_ms AS startUtcMs, size_bytes AS sizeBytes FROM (
+           SELECT * FROM file
+           WHERE media = ? AND class = ? AND camera = ? AND missing_ms IS NULL AND NOT end_ms BETWEEN ? AND ?
+             AND ${FILTERS[which].among}
+           ORDER BY start_ms LIMIT ${LOOKED_AT}
+         ) AS file WHERE ${FILTERS[which].that} LIMIT ?`,
         ...[media, footageClass, camera, now - YOUNG_MS, now + YOUNG_MS, count],
       ),
   }));

@@ -40,9 +40,9 @@ const shelvesOf = (files: readonly ModelFile[]) =>
         cameraId,
         footageClass,
         sizeBytes: sum(own),
-        oldest: (standing: Standing, count: number) =>
+        oldest: (which: Standing | 'any', count: number) =>
           own
-            .filter((file) => file.standing === standing)
+            .filter((file) => which === 'any' || file.standing === which)
             .sort((a, b) => a.startUtcMs - b.startUtcMs)
             .slice(0, count),
       };
