@@ -1,7 +1,7 @@
 import type { PixelRect, Size } from './contract/geometry.ts';
 import type { Crop, DetectPort, DetectorInfo, DetectResult } from './contract/detect.ts';
 import type { EventFact, MotionFact } from './contract/facts.ts';
-import type { PixelFrame } from './contract/media.ts';
+import type { PixelFrame, StreamRole } from './contract/media.ts';
 import type { Meter } from './contract/metrics.ts';
 import type { CameraSettings } from './contract/settings.ts';
 import type { Clock } from './kernel/clock.ts';
@@ -75,7 +75,7 @@ export class Analysis {
   readonly #tracker: Tracker;
   #motion: MotionDetector | null = null;
   #picture: Size = { width: 0, height: 0 };
-  #generation = 0;
+  #connection = '';
   #timeOffsetMs = 0;
   #last: Moment | null = null;
   #moving = false;
@@ -90,10 +90,10 @@ export class Analysis {
   }
 
   /** Takes over the loan of `frame`. In lockstep the promise resolves when the picture is fully digested. */
-  frame(frame: PixelFrame): void | Promise<void> {
+  frame(frame: PixelFrame, role: StreamRole): void | Promise<void> {
     using loan = new DisposableStack();
     loan.adopt(frame, (lent) => lent.release());
-    const moment = this.#momentOf(frame);
+    const moment = this.#momentOf(frame, role);
     const motion = this.#detectMotion(frame, moment);
     this.#o.meter.count('spyoncino_frames_total');
     const { info } = this.#o.detector;
@@ -133,10 +133,11 @@ export class Analysis {
     this.#publish(this.#tracker.interrupt(last.utcMs));
   }
 
-  #momentOf(frame: PixelFrame): Moment {
+  #momentOf(frame: PixelFrame, role: StreamRole): Moment {
     const arrivedUtcMs = this.#o.clock.utcMs();
-    if (frame.generation !== this.#generation) {
-      this.#generation = frame.generation;
+    const connection = `${role} ${frame.generation}`;
+    if (connection !== this.#connection) {
+      this.#connection = connection;
       const gapMs = this.#last ? Math.max(1, frame.utcMs - this.#last.utcMs) : 0;
       this.#timeOffsetMs = this.#last ? this.#last.timeMs + gapMs - frame.mediaMs : 0;
     }

@@ -93,7 +93,7 @@ export async function runCamera(options: CameraChainOptions, signal: AbortSignal
           sharper.stream(info.video);
         },
         packet: (role, packet) => role === 'main' && recorder.packet(packet),
-        frame: (frame) => analysis.frame(frame),
+        frame: (frame, role) => analysis.frame(frame, role),
         state: emit,
       },
       meter,

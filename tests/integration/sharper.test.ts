@@ -156,7 +156,7 @@ async function eventsOfSub(
   });
   const frame = (picture: PixelFrame): void | Promise<void> => {
     clock.filmMs += 1000 / FPS;
-    return analysis.frame(picture);
+    return analysis.frame(picture, 'sub');
   };
   await play(path('sub'), clock, { frame }, FPS);
   await analysis.close();
