@@ -12,6 +12,7 @@ import type { AudioTrack, StreamInfo, VideoTrack } from '../contract/media.ts';
 import type { Meter } from '../contract/metrics.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
+import { withoutAdts } from './adts.ts';
 import { Decoder } from './decoder.ts';
 import { copyOf } from './encoder.ts';
 import { faultOf } from './faults.ts';
@@ -282,7 +283,7 @@ export class Connection {
       ...stamp,
       utcMs: utcOf(generation, stamp.pts, audio.timescale),
       key: true,
-      data: copyOf(packet.data),
+      data: audio.codec === 'aac' ? withoutAdts(copyOf(packet.data)) : copyOf(packet.data),
     });
   }
 
