@@ -13,6 +13,7 @@ import type { SourceSettings } from '../../device/contract/settings.ts';
 import { systemClock as clock } from '../../device/kernel/clock.ts';
 import { createLog } from '../../device/kernel/log.ts';
 import { createRecorder } from '../../device/record/index.ts';
+import { MEDIA_ID, mountMedia, RECORDING } from '../harness/media.ts';
 import { requirePackages } from '../harness/packages.ts';
 import { startRtspServer, type RtspServer } from '../harness/rtsp-server.ts';
 import { decode, decodedSoundSeconds } from './record-encoded.ts';
@@ -37,6 +38,7 @@ beforeAll(async () => {
     }),
     mkdtemp(join(tmpdir(), 'spyoncino-formats-')),
   ]);
+  await mountMedia(folder);
 });
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
@@ -67,8 +69,9 @@ async function record(
   const recorder = createRecorder({
     cameraId: 'camera',
     dataDir: folder,
+    mediaId: MEDIA_ID,
     run: String(Math.random()).slice(2),
-    settings: { enabled: true, preRollMs: 60_000, postRollMs: 0, maxClipMs: 600_000, bufferBytes: 1e8 },
+    settings: { ...RECORDING, preRollMs: 60_000, postRollMs: 0, bufferBytes: 1e8 },
     emit: (fact) => void (fact.type === 'clip.ready' && ready.push(fact)),
     meter: noMeter,
     clock,
@@ -83,6 +86,7 @@ async function record(
       source,
       analysisFps: 0,
       packets: true,
+      privacyMasks: [],
       sink: {
         stream(info) {
           recorder.stream(info);
@@ -105,7 +109,7 @@ async function record(
     stop.signal,
   );
   await recorder.close();
-  return { streams, clips: ready.map(({ clip }) => join(folder, clip.path)) };
+  return { streams, clips: ready.map(({ clip }) => join(folder, clip.path!)) };
 }
 
 /** Names of the codecs in a file, and the size of its pictures. */

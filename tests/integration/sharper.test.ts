@@ -18,6 +18,7 @@ import { createLog } from '../../device/kernel/log.ts';
 import { createRecorder } from '../../device/record/index.ts';
 import { MainPictures } from '../../device/sharper.ts';
 import { requireFootage } from '../harness/footage.ts';
+import { MEDIA_ID, RECORDING } from '../harness/media.ts';
 import { requirePackages } from '../harness/packages.ts';
 
 requirePackages(['ffmpeg']);
@@ -79,6 +80,7 @@ async function play(file: string, clock: Clock, sink: Partial<CaptureSink>, fps:
       source: { kind: 'file', path: file, loop: false, paced: false },
       analysisFps: fps,
       packets: fps === 0,
+      privacyMasks: [],
       sink: { stream() {}, packet() {}, frame: (frame) => frame.release(), state() {}, ...sink },
       meter: noMeter,
       clock,
@@ -93,8 +95,9 @@ async function recorded(clock: Clock, meter: Meter = noMeter) {
   const recorder = createRecorder({
     cameraId: 'camera',
     dataDir: folder,
+    mediaId: MEDIA_ID,
     run: 'run',
-    settings: { enabled: false, preRollMs: 60_000, postRollMs: 0, maxClipMs: 60_000, bufferBytes: 1e8 },
+    settings: { ...RECORDING, enabled: false, preRollMs: 60_000, bufferBytes: 1e8 },
     emit() {},
     meter: noMeter,
     clock,
@@ -134,7 +137,8 @@ const camera: CameraSettings = {
     defaultFilter: { minScore: 0.4, minArea: 0, maxArea: 1 },
   },
   zones: [],
-  recording: { enabled: false, preRollMs: 0, postRollMs: 0, maxClipMs: 1000, bufferBytes: 1e6 },
+  privacyMasks: [],
+  recording: RECORDING,
 };
 
 async function eventsOfSub(
