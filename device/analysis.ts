@@ -1,18 +1,38 @@
 import type { PixelRect, Size } from './contract/geometry.ts';
 import type { Crop, DetectPort, DetectorInfo, DetectResult } from './contract/detect.ts';
 import type { EventFact, MotionFact } from './contract/facts.ts';
-import type { PixelFrame } from './contract/media.ts';
+import type { PixelFrame, StreamRole } from './contract/media.ts';
 import type { Meter } from './contract/metrics.ts';
 import type { CameraSettings } from './contract/settings.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Log } from './kernel/log.ts';
 import { createMotionDetector, type MotionDetector, type MotionResult } from './motion/index.ts';
-import { createTracker, planRegions, type BestShot, type Tracker } from './track/index.ts';
+import {
+  createTracker,
+  detailWanted,
+  planRegions,
+  type BestShot,
+  type RegionRequest,
+  type Tracker,
+} from './track/index.ts';
 
 /** More squares in one picture cost more time than they find objects; what is cut has its turn next. */
 const MAX_REGIONS = 3;
 /** The whole picture is looked at this often even when nothing moves: for what stood there from the start. */
 const FULL_LOOK_EVERY_MS = 10_000;
+/** A picture that is not at least so much wider shows nothing new. */
+const SHARPER_GAIN = 1.25;
+
+/** The same scene at the same moments with more pixels: the recorded stream, where another one is analysed. */
+export interface SharperPictures {
+  /** null while there are none. */
+  readonly size: Size | null;
+  /**
+   * The picture at `utcMs`; null when it is not to be had, or costs more than can be spared just now. What is
+   * `urgent` may use up what is spared. One call at a time; the caller releases the picture.
+   */
+  at(utcMs: number, urgent: boolean): Promise<PixelFrame | null>;
+}
 
 export interface AnalysisOptions {
   readonly camera: CameraSettings;
@@ -24,6 +44,8 @@ export interface AnalysisOptions {
    * false: pictures that come while the detector is busy get motion detection only (live).
    */
   readonly lockstep: boolean;
+  /** Crops come from here where small things deserve it. Leave out where outcomes must not depend on time. */
+  readonly sharper?: SharperPictures;
   readonly emit: (fact: EventFact | MotionFact) => void;
   readonly onBest?: (shot: BestShot) => void;
   readonly meter: Meter;
@@ -38,13 +60,22 @@ interface Moment {
   readonly arrivedUtcMs: number;
 }
 
+/** Squares of one picture, cut out for the model. */
+interface Look {
+  readonly picture: Size;
+  readonly modelInput: Size;
+  readonly regions: readonly PixelRect[];
+  readonly crops: readonly Crop[];
+  readonly startedMs: number;
+}
+
 /** Motion → regions → detection → tracks → events, for one camera. */
 export class Analysis {
   readonly #o: AnalysisOptions;
   readonly #tracker: Tracker;
   #motion: MotionDetector | null = null;
   #picture: Size = { width: 0, height: 0 };
-  #generation = 0;
+  #connection = '';
   #timeOffsetMs = 0;
   #last: Moment | null = null;
   #moving = false;
@@ -59,9 +90,10 @@ export class Analysis {
   }
 
   /** Takes over the loan of `frame`. In lockstep the promise resolves when the picture is fully digested. */
-  frame(frame: PixelFrame): void | Promise<void> {
-    using _loan = { [Symbol.dispose]: () => frame.release() };
-    const moment = this.#momentOf(frame);
+  frame(frame: PixelFrame, role: StreamRole): void | Promise<void> {
+    using loan = new DisposableStack();
+    loan.adopt(frame, (lent) => lent.release());
+    const moment = this.#momentOf(frame, role);
     const motion = this.#detectMotion(frame, moment);
     this.#o.meter.count('spyoncino_frames_total');
     const { info } = this.#o.detector;
@@ -70,19 +102,19 @@ export class Analysis {
       this.#o.meter.count('spyoncino_drops_total', { stage: 'detect', reason: 'busy' });
       return;
     }
-    const regions = this.#planRegions(moment, motion, info);
+    const request = this.#regionRequest(moment, motion, info);
+    const regions = planRegions(request);
     if (regions.length === 0) {
       this.#publish(this.#tracker.tick({ mediaMs: moment.timeMs, utcMs: moment.utcMs }));
       return;
     }
-    const startedMs = this.#o.clock.monotonicMs();
-    const crops = regions.map((region): Crop => {
-      const { inputWidth: width, inputHeight: height } = info;
-      return { width, height, rgb: frame.crop(region, width, height) };
-    });
-    this.#inFlight = this.#examine({ moment, motion, info, regions, crops, startedMs }).finally(() => {
-      this.#inFlight = null;
-    });
+    const inHand = loan.move();
+    this.#inFlight = this.#cut(frame, request, regions, moment)
+      .finally(() => inHand.dispose())
+      .then((look) => this.#examine(look, moment, motion))
+      .finally(() => {
+        this.#inFlight = null;
+      });
     return this.#o.lockstep ? this.#inFlight : undefined;
   }
 
@@ -101,10 +133,11 @@ export class Analysis {
     this.#publish(this.#tracker.interrupt(last.utcMs));
   }
 
-  #momentOf(frame: PixelFrame): Moment {
+  #momentOf(frame: PixelFrame, role: StreamRole): Moment {
     const arrivedUtcMs = this.#o.clock.utcMs();
-    if (frame.generation !== this.#generation) {
-      this.#generation = frame.generation;
+    const connection = `${role} ${frame.generation}`;
+    if (connection !== this.#connection) {
+      this.#connection = connection;
       const gapMs = this.#last ? Math.max(1, frame.utcMs - this.#last.utcMs) : 0;
       this.#timeOffsetMs = this.#last ? this.#last.timeMs + gapMs - frame.mediaMs : 0;
     }
@@ -140,29 +173,55 @@ export class Analysis {
     if (!moving) this.#motionScore = 0;
   }
 
-  #planRegions({ timeMs }: Moment, motion: MotionResult, info: DetectorInfo): PixelRect[] {
+  #regionRequest({ timeMs }: Moment, motion: MotionResult, info: DetectorInfo): RegionRequest {
     const full = timeMs - this.#lastFullLookMs >= FULL_LOOK_EVERY_MS;
     if (full) this.#lastFullLookMs = timeMs;
-    return planRegions({
+    return {
       picture: this.#picture,
       modelInput: { width: info.inputWidth, height: info.inputHeight },
       motion: motion.boxes,
       tracks: this.#tracker.hints(timeMs),
       maxRegions: MAX_REGIONS,
       full,
-    });
+    };
   }
 
-  async #examine(look: {
-    moment: Moment;
-    motion: MotionResult;
-    info: DetectorInfo;
-    regions: PixelRect[];
-    crops: Crop[];
-    startedMs: number;
-  }): Promise<void> {
+  /** Crops from `frame`, where `regions` of it are wanted, or from a picture with more pixels. */
+  async #cut(
+    frame: PixelFrame,
+    request: RegionRequest,
+    regions: readonly PixelRect[],
+    { utcMs }: Moment,
+  ): Promise<Look> {
+    const sharper = await this.#sharperThan(frame, detailWanted(request, regions), utcMs);
+    const startedMs = this.#o.clock.monotonicMs();
+    try {
+      const { width, height } = sharper ?? frame;
+      const { modelInput } = request;
+      const picture = { width, height };
+      const planned = sharper ? planRegions({ ...request, picture }) : regions;
+      const crops = planned.map((region): Crop => {
+        const rgb = (sharper ?? frame).crop(region, modelInput.width, modelInput.height);
+        return { ...modelInput, rgb };
+      });
+      return { picture, modelInput, regions: planned, crops, startedMs };
+    } finally {
+      sharper?.release();
+    }
+  }
+
+  async #sharperThan(
+    { width }: PixelFrame,
+    wanted: ReturnType<typeof detailWanted>,
+    utcMs: number,
+  ): Promise<PixelFrame | null> {
+    const { sharper } = this.#o;
+    if (wanted === 'none' || !sharper?.size || sharper.size.width < SHARPER_GAIN * width) return null;
+    return await sharper.at(utcMs, wanted === 'urgent');
+  }
+
+  async #examine(look: Look, moment: Moment, motion: MotionResult): Promise<void> {
     const { clock, detector, lockstep, log, meter } = this.#o;
-    const picture = this.#picture;
     let result: DetectResult | null;
     try {
       result = await detector.detect(look.crops);
@@ -179,14 +238,14 @@ export class Analysis {
       Math.max(0, answeredMs - look.startedMs - result.queueMs - result.inferenceMs),
     );
     const facts = this.#tracker.update({
-      mediaMs: look.moment.timeMs,
-      utcMs: look.moment.utcMs,
-      arrivedUtcMs: look.moment.arrivedUtcMs,
-      picture,
-      modelInput: { width: look.info.inputWidth, height: look.info.inputHeight },
+      mediaMs: moment.timeMs,
+      utcMs: moment.utcMs,
+      arrivedUtcMs: moment.arrivedUtcMs,
+      picture: look.picture,
+      modelInput: look.modelInput,
       regions: look.regions,
       detections: result.detections,
-      motion: look.motion.boxes,
+      motion: motion.boxes,
     });
     meter.observe('spyoncino_track_ms', clock.monotonicMs() - answeredMs);
     this.#publish(facts);

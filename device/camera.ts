@@ -11,6 +11,7 @@ import { makeDirectoryDurable, renameDurable } from './kernel/durable-file.ts';
 import type { Log } from './kernel/log.ts';
 import { TaskSet } from './kernel/tasks.ts';
 import { createRecorder, expectMedia, recoverFootage, type Recorder } from './record/index.ts';
+import { MainPictures } from './sharper.ts';
 import type { BestShot } from './track/index.ts';
 
 export interface CameraChainOptions {
@@ -61,11 +62,13 @@ export async function runCamera(options: CameraChainOptions, signal: AbortSignal
     emit(fact);
     analysis.setStill(fact.eventId, fact.path);
   });
+  using sharper = new MainPictures({ recorder, meter, clock, log });
   const analysis: Analysis = new Analysis({
     camera: settings,
     run,
     detector,
     lockstep: false,
+    sharper,
     emit: (fact) => {
       record(recorder, fact);
       emit(fact);
@@ -84,9 +87,13 @@ export async function runCamera(options: CameraChainOptions, signal: AbortSignal
       packets: true,
       privacyMasks: settings.privacyMasks,
       sink: {
-        stream: (info) => info.role === 'main' && recorder.stream(info),
+        stream(info) {
+          if (info.role !== 'main') return;
+          recorder.stream(info);
+          sharper.stream(info.video);
+        },
         packet: (role, packet) => role === 'main' && recorder.packet(packet),
-        frame: (frame) => analysis.frame(frame),
+        frame: (frame, role) => analysis.frame(frame, role),
         state: emit,
       },
       meter,

@@ -92,9 +92,10 @@ export function cameraPayload(
     since_ts: overall?.sinceUtcMs ?? main?.sinceUtcMs ?? 0,
     reason: overall?.reason ?? ailing?.reason ?? null,
     retry_in_ms: ailing?.retryInMs ?? null,
-    streams: streams.map(({ role, phase, stream }) => ({
+    streams: streams.map(({ role, phase, analysed, stream }) => ({
       role,
       state: phase,
+      analysed,
       codec: stream?.codec ?? null,
       width: stream?.width ?? null,
       height: stream?.height ?? null,

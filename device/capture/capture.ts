@@ -1,7 +1,7 @@
 import { backoff } from '../kernel/backoff.ts';
-import type { CameraPhase } from '../contract/facts.ts';
+import type { CameraFact, CameraPhase } from '../contract/facts.ts';
 import { CodedError, type ErrorReport } from '../contract/errors.ts';
-import type { StreamInfo } from '../contract/media.ts';
+import type { StreamInfo, StreamRole } from '../contract/media.ts';
 import { Connection } from './connection.ts';
 import { routeFfmpegLog } from './ffmpeg-log.ts';
 import type { CaptureOptions } from './sink.ts';
@@ -18,24 +18,59 @@ const MAX_RETRY_MS = 30_000;
 export async function runCapture(options: CaptureOptions, signal: AbortSignal): Promise<void> {
   using _routing = routeFfmpegLog(options.log, options.clock);
   const sources = sourcesOf(options.source);
-  const analysed = sources.some(({ role }) => role === 'sub') ? 'sub' : 'main';
-  await Promise.all(
-    sources.map((source) => new SourceRunner(options, source, source.role === analysed).run(signal)),
-  );
+  const outlook = new Outlook(sources);
+  const runners = sources.map((source) => new SourceRunner(options, source, outlook));
+  outlook.onChange = () => runners.forEach((runner) => runner.sayAgain());
+  await Promise.all(runners.map((runner) => runner.run(signal)));
+}
+
+/** Which stream's pictures are analysed: those of the sub stream where there is one, of main while it is down. */
+class Outlook {
+  #analysed: StreamRole;
+  onChange = (): void => {};
+
+  constructor(sources: readonly Source[]) {
+    this.#analysed = sources.some(({ role }) => role === 'sub') ? 'sub' : 'main';
+  }
+
+  get analysed(): StreamRole {
+    return this.#analysed;
+  }
+
+  /** While the sub stream connects, what was analysed before goes on. */
+  note(role: StreamRole, phase: CameraPhase): void {
+    if (role !== 'sub' || (phase !== 'running' && phase !== 'down')) return;
+    const analysed = phase === 'running' ? 'sub' : 'main';
+    if (analysed === this.#analysed) return;
+    this.#analysed = analysed;
+    this.onChange();
+  }
 }
 
 /** One stream of a camera: connects, and connects again. */
 class SourceRunner {
   readonly #o: CaptureOptions;
   readonly #source: Source;
-  readonly #analysed: boolean;
+  readonly #outlook: Outlook;
   #generation = 0;
   #stream: StreamInfo | null = null;
+  #said: CameraFact | null = null;
 
-  constructor(options: CaptureOptions, source: Source, analysed: boolean) {
+  constructor(options: CaptureOptions, source: Source, outlook: Outlook) {
     this.#o = options;
     this.#source = source;
-    this.#analysed = analysed;
+    this.#outlook = outlook;
+  }
+
+  /** The state is the same, but whether this stream is analysed has changed. */
+  sayAgain(): void {
+    if (!this.#said || this.#said.analysed === this.#isAnalysed) return;
+    this.#said = { ...this.#said, analysed: this.#isAnalysed };
+    this.#o.sink.state(this.#said);
+  }
+
+  get #isAnalysed(): boolean {
+    return this.#outlook.analysed === this.#source.role;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -72,7 +107,7 @@ class SourceRunner {
     const connection = new Connection({
       ...this.#o,
       source: this.#source,
-      analysed: this.#analysed,
+      isAnalysed: () => this.#isAnalysed,
       nextGeneration: () => ++this.#generation,
       onStream: (info) => {
         this.#stream = info;
@@ -89,11 +124,13 @@ class SourceRunner {
 
   #say(phase: CameraPhase, reason: ErrorReport | null = null, retryInMs: number | null = null): void {
     const video = phase === 'running' ? this.#stream?.video : undefined;
-    this.#o.sink.state({
+    this.#outlook.note(this.#source.role, phase);
+    this.#said = {
       type: 'camera',
       cameraId: this.#o.cameraId,
       phase,
       role: this.#source.role,
+      analysed: this.#isAnalysed,
       generation: this.#generation,
       sinceUtcMs: this.#o.clock.utcMs(),
       reason,
@@ -109,6 +146,7 @@ class SourceRunner {
             encoder: this.#stream?.encoder ?? null,
           }
         : null,
-    });
+    };
+    this.#o.sink.state(this.#said);
   }
 }

@@ -12,6 +12,7 @@ import type { AudioTrack, StreamInfo, VideoTrack } from '../contract/media.ts';
 import type { Meter } from '../contract/metrics.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
+import { withoutAdts } from './adts.ts';
 import { Decoder } from './decoder.ts';
 import { copyOf } from './encoder.ts';
 import { faultOf } from './faults.ts';
@@ -34,7 +35,6 @@ import { WallAnchor } from './wall-anchor.ts';
 
 export interface ConnectionOptions {
   readonly source: Source;
-  readonly analysed: boolean;
   readonly analysisFps: number;
   readonly packets: boolean;
   readonly privacyMasks: readonly Polygon[];
@@ -43,6 +43,8 @@ export interface ConnectionOptions {
   readonly clock: Clock;
   readonly log: Log;
   nextGeneration(): number;
+  /** Whether pictures are wanted now; it may change at any time. */
+  isAnalysed(): boolean;
   /** Pictures arrive: the connection works. */
   onStream(info: StreamInfo): void;
   /** Pictures are being lost because decoding and encoding take too long; null: no more. */
@@ -149,7 +151,7 @@ export class Connection {
 
   /** H.264 and HEVC: packets as they come; a decoder beside them where somebody looks. */
   #copier(video: Stream, codec: NalCodec, input: Input, audio: AudioTrack | null): Taker {
-    const { analysed, analysisFps, sink, source } = this.#o;
+    const { analysisFps, sink, source } = this.#o;
     const packets = this.#o.packets && !this.#mask;
     const packetizer = new Packetizer(codec, video.codecpar.extradata ?? Buffer.alloc(0));
     /** null until the first key frame. */
@@ -158,17 +160,24 @@ export class Connection {
     const begin = async ({ track, reorderDepth }: VideoConfig): Promise<Generation> => {
       await decoder?.flush();
       decoder?.[Symbol.dispose]();
-      const begun = (generation = this.#begin(video, input.audio, audio, reorderDepth));
-      decoder =
-        analysed && analysisFps > 0
-          ? Decoder.open(
-              video.codecpar,
-              track.width * track.height,
-              masked(this.#mask, (frame, pts) => this.#show(begun, frame, pts)),
-            )
-          : null;
+      decoder = null;
+      const begun = this.#begin(video, input.audio, audio, reorderDepth);
       this.#announce(begun, track, audio);
       return begun;
+    };
+    /** From the first key frame on at which somebody looks, for as long as somebody does. */
+    const decoderFor = (begun: Generation, isKey: boolean): Decoder | null => {
+      if (!this.#o.isAnalysed() || analysisFps <= 0) {
+        decoder?.[Symbol.dispose]();
+        return (decoder = null);
+      }
+      if (decoder || !isKey) return decoder;
+      const { width, height } = begun.info?.video ?? { width: 0, height: 0 };
+      return (decoder = Decoder.open(
+        video.codecpar,
+        width * height,
+        masked(this.#mask, (frame, pts) => this.#show(begun, frame, pts)),
+      ));
     };
     return {
       video: async (packet, signal) => {
@@ -196,11 +205,12 @@ export class Connection {
         }
         if (generation.anchor.broken)
           throw new CodedError('CAMERA_STALLED', 'the clock of this machine was set');
-        if (!decoder) return;
+        const looker = decoderFor(generation, sample.key);
+        if (!looker) return;
         packet.pts = BigInt(stamp.pts);
         packet.dts = BigInt(stamp.dts);
         const startedMs = this.#o.clock.monotonicMs();
-        await decoder.decode(packet);
+        await looker.decode(packet);
         this.#o.meter.observe('spyoncino_decode_ms', this.#o.clock.monotonicMs() - startedMs);
       },
       audio: (packet) => generation && this.#passAudio(generation, packet, audio),
@@ -222,7 +232,7 @@ export class Connection {
       mask: this.#mask,
       pace: (streamMs, signal) => this.#pace(generation, streamMs, signal),
       show: async (frame, pts) => {
-        if (this.#o.analysed && this.#o.analysisFps > 0) await this.#show(generation, frame, pts);
+        if (this.#o.isAnalysed() && this.#o.analysisFps > 0) await this.#show(generation, frame, pts);
       },
       announce: (track, encoder) => this.#announce(generation, track, audio, encoder),
       passAudio: (packet) => this.#passAudio(generation, packet, audio),
@@ -273,7 +283,7 @@ export class Connection {
       ...stamp,
       utcMs: utcOf(generation, stamp.pts, audio.timescale),
       key: true,
-      data: copyOf(packet.data),
+      data: audio.codec === 'aac' ? withoutAdts(copyOf(packet.data)) : copyOf(packet.data),
     });
   }
 
@@ -287,7 +297,7 @@ export class Connection {
     }
     const utcMs = utcOf(generation, pts, VIDEO_TIMESCALE);
     const time = { generation: generation.number, mediaMs, utcMs };
-    const digesting = this.#o.sink.frame(Picture.lend(frame, time, this.#scaling));
+    const digesting = this.#o.sink.frame(Picture.lend(frame, time, this.#scaling), this.#o.source.role);
     if (!digesting) return;
     if (patient) {
       await digesting;

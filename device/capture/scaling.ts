@@ -32,6 +32,15 @@ const FULL_RANGE: ReadonlyMap<number, AVPixelFormat> = new Map([
   [AV_PIX_FMT_YUV444P, AV_PIX_FMT_YUVJ444P],
 ]);
 
+const FULL_RANGE_FORMATS: ReadonlySet<AVPixelFormat> = new Set(FULL_RANGE.values());
+
+/** A picture, or a part of one, where it lies in memory. */
+interface Planes {
+  readonly format: AVPixelFormat;
+  readonly planes: Buffer[];
+  readonly strides: number[];
+}
+
 /** Scales pictures with contexts that are kept for the next picture of the same shape. */
 export class Scaling implements Disposable {
   readonly #contexts = new Map<string, SoftwareScaleContext>();
@@ -90,23 +99,42 @@ export class Scaling implements Disposable {
     this.#outputs.clear();
   }
 
-  /** RGB into #scratch; returns its stride. */
+  /**
+   * RGB into #scratch; returns its stride. First to the size, then to RGB: libswscale has fast code for either, and
+   * none for both at once, which takes two to three times as long.
+   */
   #scaleRegion(picture: Frame, from: PixelRect, to: Size): number {
     const format = pixelFormatOf(picture);
-    const context = this.#context(from, to, format, AV_PIX_FMT_RGB24, SWS_BILINEAR);
+    const strides = picture.linesize;
+    const planes = (picture.data ?? []).map((plane, index) =>
+      plane.subarray(regionOffset(format, index, strides[index] ?? 0, from)),
+    );
+    const isToSize = from.width === to.width && from.height === to.height;
+    const sized = isToSize
+      ? { format, planes, strides }
+      : this.#resize(from, { format, planes, strides }, to);
+    const context = this.#context(to, to, sized.format, AV_PIX_FMT_RGB24, SWS_BILINEAR);
     const stride = Math.ceil((to.width * 3) / ROW_ALIGN) * ROW_ALIGN + ROW_ALIGN;
     const size = stride * to.height;
     if (this.#scratch.length < size) this.#scratch = Buffer.alloc(size);
-    const planes = picture.data ?? [];
-    const strides = picture.linesize;
-    const region = planes.map((plane, index) =>
-      plane.subarray(regionOffset(format, index, strides[index] ?? 0, from)),
-    );
     check(
-      context.scaleSync(region, strides, 0, from.height, [this.#scratch], [stride]),
-      'cutting out a region',
+      context.scaleSync(sized.planes, sized.strides, 0, to.height, [this.#scratch], [stride]),
+      'making colours of a region',
     );
     return stride;
+  }
+
+  /** Into a frame that is written over by the next one of this size. */
+  #resize(from: Size, { format, planes, strides }: Planes, to: Size): Planes {
+    const target = FULL_RANGE_FORMATS.has(format) ? AV_PIX_FMT_YUVJ420P : AV_PIX_FMT_YUV420P;
+    const out = this.#output(to, target);
+    const sized = { format: target, planes: out.data ?? [], strides: out.linesize };
+    const context = this.#context(from, to, format, target, SWS_BILINEAR);
+    check(
+      context.scaleSync(planes, strides, 0, from.height, sized.planes, sized.strides),
+      'cutting out a region',
+    );
+    return sized;
   }
 
   #scaleFrame(picture: Frame, to: Size, format: AVPixelFormat, flags: SwsFlags): Uint8Array {

@@ -13,11 +13,12 @@ export interface CaptureSink {
   /** The sink may keep `packet.data`; nobody writes to it any more. */
   packet(role: StreamRole, packet: MediaPacket): void;
   /**
-   * A sampled picture, of the sub stream if there is one. The sink owns the loan and must `release()` it.
+   * A sampled picture, of the sub stream if there is one; while that is down, of main. The sink owns the loan and
+   * must `release()` it.
    * Live: until the returned promise settles newer pictures are not made (drops stage=analysis reason=busy).
    * Unpaced files: capture waits for the promise, nothing is dropped.
    */
-  frame(frame: PixelFrame): void | Promise<void>;
+  frame(frame: PixelFrame, role: StreamRole): void | Promise<void>;
   state(fact: CameraFact): void;
 }
 

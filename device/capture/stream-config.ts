@@ -12,6 +12,7 @@ import {
 import { CodedError } from '../contract/errors.ts';
 import type { Size } from '../contract/geometry.ts';
 import type { AudioTrack, VideoTrack } from '../contract/media.ts';
+import { audioSpecificConfig } from './adts.ts';
 import { check } from './ffmpeg.ts';
 import { hevcPictureSize } from './hevc-sps.ts';
 import { isSps, joinAnnexB, nalType, type NalCodec } from './nal.ts';
@@ -130,10 +131,12 @@ export function describeAudio(stream: Stream): AudioTrack | null {
   const config =
     codec === 'opus'
       ? opusConfig(extradata, channels, sampleRate)
-      : codec === 'aac'
-        ? Uint8Array.from(extradata)
-        : new Uint8Array();
-  if (codec === 'aac' && config.length === 0) return null;
+      : codec !== 'aac'
+        ? new Uint8Array()
+        : extradata.length > 0
+          ? Uint8Array.from(extradata)
+          : audioSpecificConfig(codecpar.profile, sampleRate, channels);
+  if (!config) return null;
   return { codec, config, sampleRate, channels: Math.max(1, channels), timescale: sampleRate };
 }
 

@@ -161,7 +161,7 @@ async function analyzeFile(o: {
         frame: async (frame) => {
           frames += 1;
           lastMediaMs = frame.mediaMs;
-          await analysis.frame(frame);
+          await analysis.frame(frame, 'main');
           print.progress(file, lastMediaMs / 1000, factor());
         },
         state: () => {},

@@ -30,13 +30,14 @@ ${PLACES_HELP}
       video: { type: 'string' },
       'log-level': { type: 'string' },
     });
-    const { configDir, configRequired, dataDir } = places(values);
+    const { configDir, configRequired, dataDir, dataDirAsked } = places(values);
     const logLevel = values['log-level'];
     const load = (fallbackCameras: readonly CameraInput[]) =>
       loadSettings({
         configDir,
         required: configRequired,
         dataDir,
+        dataDirAsked,
         env: process.env,
         ...(logLevel === undefined ? {} : { logLevel }),
         ...(values.video === undefined

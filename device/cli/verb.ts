@@ -45,6 +45,8 @@ export interface Places {
   /** Somebody asked for this directory, so it has to be there. */
   readonly configRequired: boolean;
   readonly dataDir: string;
+  /** As above; it wins over the configuration. */
+  readonly dataDirAsked: boolean;
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -57,6 +59,7 @@ export function places(flags: { 'config-dir'?: string; 'data-dir'?: string }): P
   return {
     configDir: resolve(asked ?? (checkout ? join(ROOT, 'config') : '/etc/spyoncino')),
     configRequired: asked !== undefined,
+    dataDirAsked: dataDir !== undefined,
     dataDir: resolve(dataDir ?? (checkout ? join(ROOT, 'data') : '/var/lib/spyoncino')),
   };
 }

@@ -165,6 +165,8 @@ export interface CameraFact {
   readonly cameraId: string;
   readonly phase: CameraPhase;
   readonly role: StreamRole;
+  /** It is this stream's pictures that are analysed, as far as there are any. */
+  readonly analysed: boolean;
   readonly generation: number;
   readonly sinceUtcMs: number;
   readonly reason: ErrorReport | null;

@@ -1,7 +1,7 @@
 /** What flows from a camera: streams, packets, pictures. Codecs are named as in FFmpeg. */
 import type { PixelRect } from './geometry.ts';
 
-/** `main` is recorded; `sub`, when a camera has one, is analysed. */
+/** `main` is recorded; `sub`, when a camera has one, is analysed (while it is down, `main` is). */
 export type StreamRole = 'main' | 'sub';
 
 export interface VideoTrack {

@@ -13,6 +13,11 @@ export const HISTOGRAMS = {
     buckets: FAST_MS,
     labels: [],
   },
+  spyoncino_sharpen_ms: {
+    help: 'Decoding the recorded stream for one look at more detail',
+    buckets: FAST_MS,
+    labels: [],
+  },
   spyoncino_track_ms: { help: 'Tracking of one picture', buckets: FAST_MS, labels: [] },
   spyoncino_write_ms: { help: 'Writing one batch of fragments', buckets: SLOW_MS, labels: [] },
   spyoncino_fdatasync_ms: { help: 'Making written fragments durable', buckets: SLOW_MS, labels: [] },

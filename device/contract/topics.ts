@@ -179,6 +179,7 @@ export const TOPICS = {
         z.object({
           role: z.enum(['main', 'sub']),
           state: z.enum(['starting', 'connecting', 'running', 'down', 'stopped']),
+          analysed: z.boolean().meta({ description: 'motion and objects are looked for in this stream' }),
           codec: z.string().nullable(),
           width: z.number().nullable(),
           height: z.number().nullable(),

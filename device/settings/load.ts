@@ -19,6 +19,8 @@ export interface LoadOptions {
   readonly required?: boolean;
   /** Where data goes unless `storage.path` says otherwise. */
   readonly dataDir: string;
+  /** Somebody asked for this `dataDir` when they started us: it wins over `storage.path`. */
+  readonly dataDirAsked?: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Wins over everything else. */
   readonly logLevel?: string;
@@ -86,9 +88,12 @@ export function defaultSettings(dataDir: string, cameras: readonly CameraInput[]
   return resolveSettings(config, secrets, surroundings({ configDir: dataDir, dataDir }));
 }
 
-const surroundings = ({ configDir, dataDir }: Pick<LoadOptions, 'configDir' | 'dataDir'>): Surroundings => ({
+type Places = Pick<LoadOptions, 'configDir' | 'dataDir' | 'dataDirAsked'>;
+
+const surroundings = ({ configDir, dataDir, dataDirAsked = false }: Places): Surroundings => ({
   configDir,
   dataDir,
+  dataDirAsked,
   hostname: hostname(),
 });
 

@@ -14,16 +14,18 @@ import { sourcesOf, type CameraConfig, type Config, type Secrets } from './schem
 export interface Surroundings {
   /** Relative paths in the configuration start here. */
   readonly configDir: string;
-  /** Where data goes unless the configuration says otherwise. */
+  /** Where data goes unless the configuration says otherwise, or in any case when it was asked for. */
   readonly dataDir: string;
+  readonly dataDirAsked: boolean;
   readonly hostname: string;
 }
 
 export function resolveSettings(config: Config, secrets: Secrets, around: Surroundings): Settings {
   const { node, detection, bus, metrics, system, storage } = config;
+  const configured = around.dataDirAsked ? undefined : storage.path;
   return freeze({
     nodeId: node.id ?? nodeIdOf(around.hostname),
-    dataDir: storage.path === undefined ? around.dataDir : resolve(around.configDir, storage.path),
+    dataDir: configured === undefined ? around.dataDir : resolve(around.configDir, configured),
     logLevel: pinoLevel(system.logging.log_level),
     cameras: config.cameras.map((camera) => resolveCamera(camera, secrets, around.configDir)),
     detection,

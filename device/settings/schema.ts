@@ -213,7 +213,7 @@ export const config = z.strictObject({
     .prefault({}),
   storage: z
     .strictObject({
-      path: words.optional().meta(help('Data directory, relative to this file')),
+      path: words.optional().meta(help('Data directory, relative to this file; --data-dir wins over it')),
       media_id: z
         .uuid()
         .nullish()

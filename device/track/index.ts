@@ -1,5 +1,5 @@
 /** Which squares to examine, and what the detections in them amount to: events. Pure, times are arguments. */
-export { planRegions } from './regions.ts';
+export { detailWanted, planRegions } from './regions.ts';
 export type { RegionRequest, TrackHint } from './regions.ts';
 export { createTracker } from './tracker.ts';
 export type { BestShot, MovingBox, Tracker, TrackerOptions, TrackerUpdate } from './port.ts';

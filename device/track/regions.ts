@@ -36,6 +36,13 @@ interface Wish {
   readonly urgency: number;
 }
 
+/** What a square is wanted for. */
+interface Want extends Wish {
+  readonly kind: TrackHint['kind'];
+  /** The longer side of the box itself, in pixels of the picture. */
+  readonly sizePx: number;
+}
+
 /** Room around an object, so that it is whole and has context: models are trained on things in scenes. */
 const OBJECT_ROOM = 1.6;
 const MOTION_ROOM = 1.35;
@@ -50,6 +57,11 @@ const STIRRED = 0.15;
 const URGENCY = { motion: 3, unconfirmed: 3, followed: 2, resting: 1 } as const;
 /** Waiting this long outweighs one step of urgency, so whatever was cut has its turn. */
 const PATIENCE_MS = 1_500;
+/**
+ * With fewer real pixels than this along its longer side, more of them help: what is undecided to be believed,
+ * what is followed not to be lost. Remembered places are large enough to have been remembered.
+ */
+const DETAIL_PX = { motion: 128, unconfirmed: 128, followed: 64, resting: 0 } as const;
 
 /**
  * Squares of the picture, in its pixels, most urgent first; none when nothing deserves a look. They stay
@@ -69,42 +81,72 @@ export function planRegions(request: RegionRequest): PixelRect[] {
   };
   if (full && (maxRegions === 1 || whole <= WHOLE_GROWTH * least)) return [everything];
 
-  const wishes = join(wishesOf(request), least, whole);
+  const wishes = join(wantsOf(request), least, whole);
   if (!full && wishes.length > 1 && whole <= WHOLE_GROWTH * least) return [everything];
   wishes.sort((a, b) => b.urgency - a.urgency || a.x1 - b.x1 || a.y1 - b.y1);
   const squares = wishes.map((wish) => square(wish, least, whole, picture));
   return (full ? [everything, ...squares] : squares).slice(0, maxRegions);
 }
 
-function wishesOf({ picture, motion, tracks }: RegionRequest): Wish[] {
+/**
+ * Whether a picture of the same moment with more pixels would tell more than `regions`, planned for this one:
+ * `urgent` where something new or undecided is small, `some` where only what is known already is.
+ */
+export function detailWanted(
+  request: RegionRequest,
+  regions: readonly PixelRect[],
+): 'none' | 'some' | 'urgent' {
+  const { width } = request.modelInput;
+  const small = wantsOf(request).filter(({ x1, y1, x2, y2, kind, sizePx }) => {
+    const [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
+    const shown = regions.filter(
+      (rect) => x >= rect.x && x <= rect.x + rect.width && y >= rect.y && y <= rect.y + rect.height,
+    );
+    // Enlarging makes no detail. What no square shows has its turn another time.
+    const scale = Math.max(...shown.map((rect) => Math.min(1, width / rect.width)));
+    return shown.length > 0 && sizePx * scale < DETAIL_PX[kind];
+  });
+  if (small.length === 0) return 'none';
+  return small.some(({ kind }) => kind !== 'followed') ? 'urgent' : 'some';
+}
+
+function wantsOf({ picture, motion, tracks }: RegionRequest): Want[] {
   const moving = motion.map(({ box }) => box);
-  const wishes: Wish[] = [];
+  const wants: Want[] = [];
   const explained: Box[] = [];
   for (const { box, kind, due, waitedMs } of tracks) {
     if (!due && coveredShare(box, moving) < STIRRED) continue;
-    const wish = wishFor(box, OBJECT_ROOM, URGENCY[kind] + waitedMs / PATIENCE_MS, picture);
-    wishes.push(wish);
+    const want = wantFor(kind, box, OBJECT_ROOM, URGENCY[kind] + waitedMs / PATIENCE_MS, picture);
+    wants.push(want);
     // A resting thing explains no motion: someone may be passing in front of it.
     if (kind !== 'resting') {
       const { width, height } = picture;
-      explained.push([wish.x1 / width, wish.y1 / height, wish.x2 / width, wish.y2 / height]);
+      explained.push([want.x1 / width, want.y1 / height, want.x2 / width, want.y2 / height]);
     }
   }
   for (const { box, score } of motion) {
     const isExplained = explained.some((known) => boxIntersection(known, box) >= EXPLAINED * boxArea(box));
-    if (!isExplained) wishes.push(wishFor(box, MOTION_ROOM, URGENCY.motion + score, picture));
+    if (!isExplained) wants.push(wantFor('motion', box, MOTION_ROOM, URGENCY.motion + score, picture));
   }
-  return wishes;
+  return wants;
 }
 
-function wishFor(box: Box, room: number, urgency: number, { width, height }: Size): Wish {
+function wantFor(
+  kind: TrackHint['kind'],
+  box: Box,
+  room: number,
+  urgency: number,
+  { width, height }: Size,
+): Want {
   const [x, y] = [((box[0] + box[2]) / 2) * width, ((box[1] + box[3]) / 2) * height];
-  const half = (room * Math.max((box[2] - box[0]) * width, (box[3] - box[1]) * height)) / 2;
-  return { x1: x - half, y1: y - half, x2: x + half, y2: y + half, urgency };
+  const sizePx = Math.max((box[2] - box[0]) * width, (box[3] - box[1]) * height);
+  const half = (room * sizePx) / 2;
+  return { x1: x - half, y1: y - half, x2: x + half, y2: y + half, urgency, kind, sizePx };
 }
 
 /** Joins wishes whose common square costs no sharpness to speak of, best pair first. */
-function join(wishes: Wish[], least: number, whole: number): Wish[] {
+function join(wants: readonly Wish[], least: number, whole: number): Wish[] {
+  let wishes = [...wants];
   for (;;) {
     let best: { i: number; j: number; growth: number } | null = null;
     for (let i = 0; i < wishes.length; i++) {

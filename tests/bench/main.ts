@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- capture|motion|privacy|record|library|fsck ...] [--rounds N] [--seconds N] [--dir DIR]`:
+ * `npm run bench [-- capture|detect|motion|privacy|record|library|fsck ...] [--rounds N] [--seconds N] [--dir DIR]`:
  * numbers, nothing asserted.
  * Run it on a quiet machine; Debian packages as named by what is left out.
  */
@@ -18,6 +18,7 @@ const { values, positionals } = parseArgs({
 /** Loaded when wanted, so that one part can run while another cannot. */
 const PARTS: Readonly<Record<string, () => Promise<string>>> = {
   motion: async () => (await import('./motion.ts')).benchMotion(),
+  detect: async () => (await import('./detect.ts')).benchDetect(),
   record: async () =>
     (await import('./record.ts')).benchRecord({ seconds: Number(values.seconds), dir: values.dir }),
   fsck: async () => (await import('./fsck.ts')).benchFsck(),

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """An RTSP camera for tests, on GStreamer's RTSP server.
 
-Reads one JSON object from stdin: {"streams": [{"path", "fps", "codec", "video", "audio", "auth"}]}, where
-`video` names an Annex B file whose access units begin with a delimiter, and `audio` an ADTS file or null.
+Reads one JSON object from stdin: {"streams": [{"path", "fps", "codec", "videos", "audio", "auth"}]}, where
+`videos` names Annex B files whose access units begin with a delimiter, or files of JPEGs, played in turn, and `audio`
+is null or {"codec", "file"}: an ADTS file, or plain samples (see AUDIO).
 Prints {"port": N} when it listens. Afterwards each line of stdin is a command:
 {"do": "pause" | "resume" | "drop" | "remove" | "restore", "path": P}, answered by {"done": ...}.
 It ends when stdin does, so it cannot outlive the test that started it.
@@ -23,6 +24,22 @@ from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 Gst.init(None)
 ANYBODY = "anybody"
+PAYLOADERS = {
+    "h264": "caps=video/x-h264,stream-format=byte-stream,alignment=au ! h264parse ! rtph264pay config-interval=0",
+    "h265": "caps=video/x-h265,stream-format=byte-stream,alignment=au ! h265parse ! rtph265pay config-interval=0",
+    "mjpeg": "caps=image/jpeg ! jpegparse ! rtpjpegpay",
+}
+# What becomes of the pieces of an audio file; bytes and seconds of one piece (AAC says itself how long it is).
+AUDIO = {
+    "aac": ("audio/mpeg,mpegversion=4,stream-format=adts ! aacparse ! rtpmp4gpay name=pay1 pt=97", None, 1024 / 48000),
+    "pcm_alaw": ("audio/x-alaw,rate=8000,channels=1 ! rtppcmapay name=pay1 pt=8", 160, 0.02),
+    "pcm_mulaw": ("audio/x-mulaw,rate=8000,channels=1 ! rtppcmupay name=pay1 pt=0", 160, 0.02),
+    "opus": (
+        "audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=1 ! opusenc ! rtpopuspay name=pay1 pt=97",
+        1920,
+        0.02,
+    ),
+}
 
 
 def nal_units(stream):
@@ -48,6 +65,20 @@ def access_units(stream, codec):
         unit[0] += stream[start:end]
         unit[1] |= kind(stream[nal]) in keys
     return [tuple(unit) for unit in units]
+
+
+def jpegs(stream):
+    starts = [0]
+    while (at := stream.find(b"\xff\xd9\xff\xd8", starts[-1])) >= 0:
+        starts.append(at + 2)
+    return [(stream[start:end], True) for start, end in zip(starts, starts[1:] + [len(stream)])]
+
+
+def pieces(stream, size):
+    """`size` None: frames of ADTS."""
+    if size is None:
+        return adts_frames(stream)
+    return [(stream[at : at + size], True) for at in range(0, len(stream) - size + 1, size)]
 
 
 def adts_frames(stream):
@@ -96,22 +127,19 @@ class Stream(GstRtspServer.RTSPMediaFactory):
         super().__init__()
         self.path, self.paused = spec["path"], False
         codec = spec["codec"]
-        with open(spec["video"], "rb") as file:
-            self.video = access_units(file.read(), codec)
+        self.video = []
+        for name in spec["videos"]:
+            with open(name, "rb") as file:
+                self.video += jpegs(file.read()) if codec == "mjpeg" else access_units(file.read(), codec)
         self.interval = 1 / spec["fps"]
         self.audio = None
-        pay = {"h264": "h264parse ! rtph264pay", "h265": "h265parse ! rtph265pay"}[codec]
-        launch = (
-            f"appsrc name=video is-live=true format=time caps=video/x-{codec},stream-format=byte-stream,"
-            f"alignment=au ! {pay} name=pay0 pt=96 config-interval=0"
-        )
+        pt = 26 if codec == "mjpeg" else 96
+        launch = f"appsrc name=video is-live=true format=time {PAYLOADERS[codec]} name=pay0 pt={pt}"
         if spec["audio"]:
-            with open(spec["audio"], "rb") as file:
-                self.audio = adts_frames(file.read())
-            launch += (
-                " appsrc name=audio is-live=true format=time caps=audio/mpeg,mpegversion=4,stream-format=adts"
-                " ! aacparse ! rtpmp4gpay name=pay1 pt=97"
-            )
+            caps, size, self.audio_interval = AUDIO[spec["audio"]["codec"]]
+            with open(spec["audio"]["file"], "rb") as file:
+                self.audio = pieces(file.read(), size)
+            launch += f" appsrc name=audio is-live=true format=time caps={caps}"
         self.set_launch(f"( {launch} )")
         self.set_protocols(GstRtsp.RTSPLowerTrans.TCP | GstRtsp.RTSPLowerTrans.UDP)
         self.allow(spec["auth"]["user"] if spec["auth"] else ANYBODY)
@@ -136,7 +164,7 @@ class Stream(GstRtspServer.RTSPMediaFactory):
             if source.get_name() == "video":
                 tracks.append(Track(self, source, self.video, self.interval))
             else:
-                tracks.append(Track(self, source, self.audio, 1024 / 48000))
+                tracks.append(Track(self, source, self.audio, self.audio_interval))
 
         begun = set()
         for name in ("video", "audio"):

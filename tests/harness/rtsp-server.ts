@@ -25,13 +25,15 @@ export interface RtspStreamSpec {
   readonly width: number;
   readonly height: number;
   readonly fps: number;
-  readonly codec: 'h264' | 'h265';
+  readonly codec: 'h264' | 'h265' | 'mjpeg';
   readonly bitrateKbit: number;
   /** Footage to show, scaled; default: a moving test picture of `seconds`. */
   readonly file?: string;
   readonly seconds?: number;
-  /** AAC, 48 kHz mono. */
-  readonly audio?: boolean;
+  /** A tone, mono; `true` is AAC. */
+  readonly audio?: boolean | keyof typeof SOUNDS;
+  /** Whenever it has been played once, the picture has the other size. */
+  readonly otherSize?: { readonly width: number; readonly height: number };
   /** Frames from key frame to key frame; default: one second. */
   readonly gop?: number;
   readonly auth?: { readonly user: string; readonly password: string; readonly basic?: boolean };
@@ -109,79 +111,84 @@ export async function startRtspServer(options: { streams: readonly RtspStreamSpe
 }
 
 async function encode(spec: RtspStreamSpec, stem: string): Promise<object> {
-  const { path, width, height, fps, codec, bitrateKbit, file, seconds = 6, gop = fps, auth = null } = spec;
-  const video = `${stem}.${codec}`;
+  const { path, fps, codec, seconds = 6, auth = null } = spec;
+  const sizes = [{ width: spec.width, height: spec.height }, ...(spec.otherSize ? [spec.otherSize] : [])];
+  const videos = await Promise.all(
+    sizes.map(({ width, height }, index) =>
+      encodeVideo({ ...spec, width, height, seconds }, `${stem}-${index}.${codec}`),
+    ),
+  );
+  const audio = spec.audio
+    ? await encodeAudio(spec.audio === true ? 'aac' : spec.audio, seconds, stem)
+    : null;
+  return { path, fps, codec, videos, audio, auth };
+}
+
+/** The server makes Opus by itself: FFmpeg writes none that is not in a container. */
+const SOUNDS = {
+  aac: ['-ar', '48000', '-c:a', 'aac', '-b:a', '64k', '-f', 'adts'],
+  pcm_alaw: ['-ar', '8000', '-f', 'alaw'],
+  pcm_mulaw: ['-ar', '8000', '-f', 'mulaw'],
+  opus: ['-ar', '48000', '-f', 's16le'],
+} as const;
+
+async function encodeAudio(codec: keyof typeof SOUNDS, seconds: number, stem: string): Promise<object> {
+  const file = `${stem}.${codec}`;
+  await run('ffmpeg', [
+    ...['-loglevel', 'error', '-nostdin', '-f', 'lavfi'],
+    ...['-i', `sine=frequency=440:sample_rate=48000:duration=${seconds}`, ...SOUNDS[codec], file],
+  ]);
+  return { codec, file };
+}
+
+const ENCODERS = {
+  h264: [
+    ...[
+      '-c:v',
+      'libx264',
+      '-preset',
+      'veryfast',
+      '-tune',
+      'zerolatency',
+      '-pix_fmt',
+      'yuv420p',
+      '-f',
+      'h264',
+    ],
+    ...['-x264-params', 'scenecut=0:aud=1:sliced-threads=0'],
+  ],
+  h265: [
+    ...[
+      '-c:v',
+      'libx265',
+      '-preset',
+      'ultrafast',
+      '-tune',
+      'zerolatency',
+      '-pix_fmt',
+      'yuv420p',
+      '-f',
+      'hevc',
+    ],
+    ...['-x265-params', 'scenecut=0:aud=1:repeat-headers=1:open-gop=0:log-level=error'],
+  ],
+  // RTP carries no Huffman tables (RFC 2435): the standard ones.
+  mjpeg: ['-c:v', 'mjpeg', '-huffman', 'default', '-pix_fmt', 'yuvj420p', '-f', 'mjpeg'],
+} as const;
+
+async function encodeVideo(
+  spec: RtspStreamSpec & { readonly seconds: number },
+  video: string,
+): Promise<string> {
+  const { width, height, fps, codec, bitrateKbit, file, seconds, gop = fps } = spec;
   const source = file
     ? ['-i', file]
     : ['-f', 'lavfi', '-i', `testsrc2=size=${width}x${height}:rate=${fps}:duration=${seconds}`];
-  const encoder =
-    codec === 'h264'
-      ? [
-          '-c:v',
-          'libx264',
-          '-preset',
-          'veryfast',
-          '-tune',
-          'zerolatency',
-          '-x264-params',
-          'scenecut=0:aud=1:sliced-threads=0',
-        ]
-      : [
-          '-c:v',
-          'libx265',
-          '-preset',
-          'ultrafast',
-          '-tune',
-          'zerolatency',
-          '-x265-params',
-          'scenecut=0:aud=1:repeat-headers=1:open-gop=0:log-level=error',
-        ];
+  const rate = `${bitrateKbit}k`;
   await run('ffmpeg', [
-    '-loglevel',
-    'error',
-    '-nostdin',
-    ...source,
-    '-an',
-    '-vf',
-    `scale=${width}:${height},fps=${fps}`,
-    ...encoder,
-    '-pix_fmt',
-    'yuv420p',
-    '-g',
-    String(gop),
-    '-keyint_min',
-    String(gop),
-    '-bf',
-    '0',
-    '-b:v',
-    `${bitrateKbit}k`,
-    '-maxrate',
-    `${bitrateKbit}k`,
-    '-bufsize',
-    `${bitrateKbit}k`,
-    '-f',
-    codec === 'h264' ? 'h264' : 'hevc',
-    video,
+    ...['-loglevel', 'error', '-nostdin', ...source, '-an', '-vf', `scale=${width}:${height},fps=${fps}`],
+    ...['-g', String(gop), '-keyint_min', String(gop), '-bf', '0'],
+    ...['-b:v', rate, '-maxrate', rate, '-bufsize', rate, ...ENCODERS[codec], video],
   ]);
-  let audio: string | null = null;
-  if (spec.audio) {
-    audio = `${stem}.aac`;
-    await run('ffmpeg', [
-      '-loglevel',
-      'error',
-      '-nostdin',
-      '-f',
-      'lavfi',
-      '-i',
-      `sine=frequency=440:sample_rate=48000:duration=${seconds}`,
-      '-c:a',
-      'aac',
-      '-b:a',
-      '64k',
-      '-f',
-      'adts',
-      audio,
-    ]);
-  }
-  return { path, fps, codec, video, audio, auth };
+  return video;
 }

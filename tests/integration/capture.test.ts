@@ -70,7 +70,11 @@ interface Seen {
 async function capture(
   source: SourceSettings,
   enough: (seen: Seen) => boolean,
-  options: { packets?: boolean; analysisFps?: number; look?: (frame: PixelFrame) => string } = {},
+  options: {
+    packets?: boolean;
+    analysisFps?: number;
+    look?: (frame: PixelFrame, role: StreamRole) => string;
+  } = {},
 ): Promise<Seen> {
   const { packets = true, analysisFps = 5, look = (frame) => String(frame.mediaMs) } = options;
   const seen: Seen = { streams: [], packets: [], frames: [], states: [], log: '' };
@@ -91,8 +95,8 @@ async function capture(
           seen.packets.push({ ...packet, role });
           check();
         },
-        frame(frame) {
-          seen.frames.push(look(frame));
+        frame(frame, role) {
+          seen.frames.push(look(frame, role));
           frame.release();
           check();
         },
@@ -158,6 +162,60 @@ test('with a sub stream, main is recorded and sub is looked at, each demuxed onc
   );
   expect(new Set(seen.frames)).toEqual(new Set(['160x120']));
   expect(seen.streams.map(({ role }) => role).sort()).toEqual(['main', 'sub']);
+});
+
+test('while the sub stream is down, main is looked at as well, and the state says so', async () => {
+  await server.remove('/sub');
+  let step: 'without' | 'restored' | 'removed' = 'without';
+  const frames: string[] = [];
+  const next = (to: typeof step, change: Promise<void>): void => {
+    step = to;
+    frames.length = 0;
+    void change;
+  };
+  const seen = await capture(
+    rtsp(server.url('/main'), { subUrl: server.url('/sub') }),
+    () => {
+      if (step === 'without' && frames.length >= 3) next('restored', server.restore('/sub'));
+      if (step === 'restored' && frames.at(-1) === 'sub 160x120') next('removed', server.remove('/sub'));
+      return step === 'removed' && frames.at(-1) === 'main 320x240';
+    },
+    {
+      look(frame, role) {
+        frames.push(`${role} ${frame.width}x${frame.height}`);
+        return frames.at(-1)!;
+      },
+    },
+  );
+  await server.restore('/sub');
+  // From main, from sub, and from main again, never from both at once.
+  const order = seen.frames.filter((frame, index) => frame !== seen.frames[index - 1]);
+  expect(order).toEqual(['main 320x240', 'sub 160x120', 'main 320x240']);
+  const analysed = new Map<StreamRole, boolean>();
+  const said: string[] = [];
+  for (const state of seen.states) {
+    analysed.set(state.role, state.analysed);
+    const both = [...analysed].flatMap(([role, is]) => (is ? [role] : [])).join();
+    if (both !== said.at(-1)) said.push(both);
+  }
+  expect(said.filter((both) => both === 'main' || both === 'sub')).toEqual(['sub', 'main', 'sub', 'main']);
+  expect(seen.states.find(({ role, phase }) => role === 'sub' && phase === 'down')).toMatchObject({
+    analysed: false,
+    reason: { code: 'CAMERA_STREAM_NOT_FOUND' },
+  });
+  // Main is recorded in one piece meanwhile.
+  expect(seen.streams.filter(({ role }) => role === 'main')).toHaveLength(1);
+});
+
+test('while main is down, the sub stream is looked at as before', async () => {
+  const seen = await capture(
+    rtsp('rtsp://127.0.0.1:1/main', { subUrl: server.url('/sub') }),
+    ({ frames, states }) =>
+      frames.length >= 3 && states.some(({ role, phase }) => role === 'main' && phase === 'down'),
+    { look: (_, role) => role },
+  );
+  expect(new Set(seen.frames)).toEqual(new Set(['sub']));
+  expect(seen.states.every(({ role, analysed }) => analysed === (role === 'sub'))).toBe(true);
 });
 
 test('each outage has its own code', async () => {

@@ -21,12 +21,13 @@ export function yolox({ output, strides }: YoloxSpec, context: DecoderContext): 
     decode(outputs) {
       const { data } = expectShape(outputs, 0, [1, cells.length, width]);
       const candidates: Candidate[] = [];
-      cells.forEach(({ x, y, stride }, index) => {
-        const at = index * width;
+      // Thousands of cells, a few of them of interest: nothing is done for the others.
+      for (let index = 0, at = 0; index < cells.length; index++, at += width) {
         const objectness = data[at + 4]!;
-        if (!(objectness >= minScore)) return;
+        if (!(objectness >= minScore)) continue;
         const { classIndex, score } = bestClass(data, at + 5, classes);
-        if (objectness * score < minScore) return;
+        if (objectness * score < minScore) continue;
+        const { x, y, stride } = cells[index]!;
         const centreX = ((data[at]! + x) * stride) / input.width;
         const centreY = ((data[at + 1]! + y) * stride) / input.height;
         const halfWidth = (Math.exp(data[at + 2]!) * stride) / input.width / 2;
@@ -36,7 +37,7 @@ export function yolox({ output, strides }: YoloxSpec, context: DecoderContext): 
           classIndex,
           box: [centreX - halfWidth, centreY - halfHeight, centreX + halfWidth, centreY + halfHeight],
         });
-      });
+      }
       return candidates;
     },
   };

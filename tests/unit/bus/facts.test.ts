@@ -90,6 +90,7 @@ const stream = (role: 'main' | 'sub', phase: CameraFact['phase'], ailing = false
   cameraId: 'porch',
   phase,
   role,
+  analysed: role === 'sub',
   generation: 2,
   sinceUtcMs: 5,
   reason: ailing ? reason : null,

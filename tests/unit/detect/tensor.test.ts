@@ -52,6 +52,24 @@ test('bytes as they are go in unchanged, also as whole numbers', () => {
   expect([...data]).toEqual([...rgb]);
 });
 
+test('plain bytes become planes, wherever they lie in memory', () => {
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ minLength: 24, maxLength: 24 }),
+      fc.constantFrom('rgb' as const, 'bgr' as const),
+      fc.nat(7),
+      (bytes, colour, offset) => {
+        const rgb = new Uint8Array(new ArrayBuffer(24 + offset), offset);
+        rgb.set(bytes);
+        const { data } = createInputWriter(spec({ layout: 'nchw', colour }))(rgb);
+        const plane = (channel: number): number[] =>
+          [...rgb].filter((_, index) => index % 3 === (colour === 'rgb' ? channel : 2 - channel));
+        expect([...data]).toEqual([...plane(0), ...plane(1), ...plane(2)]);
+      },
+    ),
+  );
+});
+
 test('a manifest that says nothing about scale feeds plain bytes', () => {
   const text = `{schema: 1, id: x, name: x, format: onnx, files: [{path: x, sha256: ${'a'.repeat(64)}}],
     input: {width: 16, height: 16, layout: nchw, colour: rgb}, decoder: {name: yolo}, labels: [thing],

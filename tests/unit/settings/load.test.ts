@@ -144,6 +144,14 @@ test('storage.path starts at the configuration', async () => {
   expect(settings.dataDir).toBe(join(dir.path, 'footage'));
 });
 
+test('a data directory that was asked for wins over storage.path, wherever that is written', async () => {
+  await using dir = await configDir({ config: { storage: { path: 'footage' } } });
+  const env = { SPYONCINO_STORAGE__PATH: '/elsewhere' };
+  const options = { configDir: dir.path, dataDir: '/asked', env };
+  expect((await loadSettings({ ...options, dataDirAsked: true })).settings.dataDir).toBe('/asked');
+  expect((await loadSettings(options)).settings.dataDir).toBe('/elsewhere');
+});
+
 test('sources are named, weakest first', async () => {
   await using dir = await configDir({ config: { cameras: [porch] }, secrets: {} });
   const { sources } = await loadSettings({

@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Box, PixelRect, Size } from '../../../device/contract/geometry.ts';
-import { planRegions, type RegionRequest, type TrackHint } from '../../../device/track/index.ts';
+import {
+  detailWanted,
+  planRegions,
+  type RegionRequest,
+  type TrackHint,
+} from '../../../device/track/index.ts';
 
 const HD = { width: 1920, height: 1080 };
 const MODEL = { width: 512, height: 512 };
@@ -131,4 +136,43 @@ test('new motion goes first, but whoever waits long enough has a turn', () => {
     plan({ motion: fresh, tracks: [hint(old, { kind: 'resting', waitedMs })] }).some((r) => shows(r, old));
   expect(shown(0)).toBe(false);
   expect(shown(10_000)).toBe(true);
+});
+
+test('detail is wanted for what is small, urgently where it is new or undecided', () => {
+  const picture = { width: 640, height: 360 };
+  const wanted = (o: Partial<RegionRequest>): string => {
+    const request = { picture, modelInput: MODEL, motion: [], tracks: [], maxRegions: 3, full: false, ...o };
+    return detailWanted(request, planRegions(request));
+  };
+  const [small, medium, large] = [at(0.5, 0.5, 0.05), at(0.5, 0.3, 0.15), at(0.3, 0.3, 0.5)];
+  expect(wanted({ motion: moving(small) })).toBe('urgent');
+  expect(wanted({ motion: moving(medium) })).toBe('urgent');
+  expect(wanted({ motion: moving(large) })).toBe('none');
+  expect(wanted({ tracks: [hint(small, { kind: 'unconfirmed' })] })).toBe('urgent');
+  expect(wanted({ tracks: [hint(small)] })).toBe('some');
+  expect(wanted({ tracks: [hint(medium)] })).toBe('none');
+  expect(wanted({ tracks: [hint(small, { kind: 'resting' })] })).toBe('none');
+  expect(wanted({ tracks: [hint(small, { due: false })] })).toBe('none');
+  // Motion of something that is followed is nothing new.
+  expect(wanted({ motion: moving(small), tracks: [hint(small)] })).toBe('some');
+  expect(wanted({ full: true })).toBe('none');
+});
+
+test('more pixels never make detail wanted that was not', () => {
+  const wish = { none: 0, some: 1, urgent: 2 };
+  fc.assert(
+    fc.property(request, (small) => {
+      const { width, height } = small.picture;
+      const large = { ...small, picture: { width: 2 * width, height: 2 * height } };
+      // The same squares of a picture twice as large show everything twice as large, or as large as before.
+      const regions = planRegions(small);
+      const enlarged = regions.map((r) => ({
+        x: 2 * r.x,
+        y: 2 * r.y,
+        width: 2 * r.width,
+        height: 2 * r.height,
+      }));
+      expect(wish[detailWanted(large, enlarged)]).toBeLessThanOrEqual(wish[detailWanted(small, regions)]);
+    }),
+  );
 });
