@@ -174,7 +174,8 @@ export class Connection {
     return {
       video: async (packet, signal) => {
         // node-av copies the bytes out of FFmpeg's memory: they are ours to keep and to rewrite.
-        const sample = packet.data && packetizer.sample(packet.data);
+        const { data } = packet;
+        const sample = data && packetizer.sample(data);
         if (!sample) return;
         const { config } = sample;
         if (config && !(generation?.info && sameTrack(generation.info.video, config.track))) {
