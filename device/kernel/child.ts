@@ -1,5 +1,4 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { getCompileCacheDir } from 'node:module';
 import { backoff } from './backoff.ts';
 import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
@@ -107,17 +106,11 @@ export class SupervisedChild<Command extends object, Message> {
 
   async #runOnce(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
     const { entry, nodeFlags = [], env = {}, log, name } = this.#options;
-    // Children share the compiled code that our own process keeps on disk, if it does: they start in half the time.
-    const compileCache = getCompileCacheDir();
     const generation = ++this.#generation;
     const child = fork(entry, [], {
       serialization: 'advanced',
       execArgv: ['--disable-warning=ExperimentalWarning', ...nodeFlags],
-      env: {
-        ...withoutSettings(process.env),
-        ...(compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache }),
-        ...env,
-      },
+      env: { ...withoutSettings(process.env), ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.#child = child;

@@ -4,6 +4,8 @@
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { CAMERA_HOST_ENV, CAMERA_HOST_FLAGS } from '../../device/camera-desk.ts';
 import type { Polygon } from '../../device/contract/geometry.ts';
 import { requireFootage } from '../harness/footage.ts';
@@ -42,7 +44,12 @@ export function startHost(
   const host = fork(new URL('camera-child.ts', import.meta.url), {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     execArgv: [...CAMERA_HOST_FLAGS],
-    env: { ...process.env, ...CAMERA_HOST_ENV },
+    // Compiled code on disk, as device/main.ts has it.
+    env: {
+      NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache'),
+      ...process.env,
+      ...CAMERA_HOST_ENV,
+    },
   });
   host.send({ mainUrl, subUrl, dataDir, privacyMasks } satisfies CameraChildStart);
   return host;
