@@ -21,7 +21,7 @@ export async function soak(minutes: number): Promise<string> {
   const host = startHost(camera, dir);
   const ended = once(host, 'exit');
   const pids = [host.pid ?? 0];
-  const settled: { minute: number; pssBytes: number }[] = [];
+  const settled: Point[] = [];
   try {
     for (let minute = 1; minute <= minutes; minute++) {
       const cpuBefore = cpuMsOf(pids);
@@ -29,9 +29,10 @@ export async function soak(minutes: number): Promise<string> {
       if (host.exitCode !== null) return `the camera host ended with code ${host.exitCode}`;
       const pssBytes = pssBytesOf(pids);
       const cpuPercent = (100 * (cpuMsOf(pids) - cpuBefore)) / MINUTE_MS;
-      if (minute > SETTLING_MINUTES) settled.push({ minute, pssBytes });
+      const rssBytes = ownRssBytesOf(pids[0]!);
+      if (minute > SETTLING_MINUTES) settled.push({ minute, pssBytes, rssBytes });
       process.stdout.write(
-        `minute ${minute}: PSS ${megabytes(pssBytes)} MB, RSS ${megabytes(ownRssBytesOf(pids[0]!))} MB, ` +
+        `minute ${minute}: PSS ${megabytes(pssBytes)} MB, RSS ${megabytes(rssBytes)} MB, ` +
           `CPU ${cpuPercent.toFixed(1)} %\n`,
       );
       // Nobody else does; the one that grows is left alone.
@@ -40,8 +41,12 @@ export async function soak(minutes: number): Promise<string> {
       }
     }
     const { analysedPictures } = await stopHost(host);
-    const slope = settled.length > 1 ? `${((slopeOf(settled) * 60) / 1e6).toFixed(2)} MB an hour` : 'unknown';
-    return `slope of PSS after minute ${SETTLING_MINUTES}: ${slope}; ${analysedPictures} pictures analysed`;
+    // PSS also falls and rises with the other processes that share Node's and FFmpeg's pages; RSS does not.
+    const slopes = [
+      `PSS ${perHour(settled, ({ pssBytes }) => pssBytes)}`,
+      `RSS ${perHour(settled, ({ rssBytes }) => rssBytes)}`,
+    ];
+    return `slope after minute ${SETTLING_MINUTES}: ${slopes.join(', ')}; ${analysedPictures} pictures analysed`;
   } finally {
     host.kill('SIGKILL');
     await ended;
@@ -51,12 +56,20 @@ export async function soak(minutes: number): Promise<string> {
 
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
 
-/** Bytes a minute, by least squares. */
-function slopeOf(points: readonly { minute: number; pssBytes: number }[]): number {
-  const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
-  const meanMinute = mean(points.map(({ minute }) => minute));
-  const meanBytes = mean(points.map(({ pssBytes }) => pssBytes));
-  const sum = (of: (minute: number, bytes: number) => number): number =>
-    points.reduce((total, { minute, pssBytes }) => total + of(minute - meanMinute, pssBytes - meanBytes), 0);
-  return sum((minute, bytes) => minute * bytes) / sum((minute) => minute ** 2);
+interface Point {
+  readonly minute: number;
+  readonly pssBytes: number;
+  readonly rssBytes: number;
+}
+
+/** By least squares. */
+function perHour(points: readonly Point[], bytesOf: (point: Point) => number): string {
+  if (points.length < 2) return 'unknown';
+  const mean = (of: (point: Point) => number): number =>
+    points.reduce((sum, point) => sum + of(point), 0) / points.length;
+  const [meanMinute, meanBytes] = [mean(({ minute }) => minute), mean(bytesOf)];
+  const bytesPerMinute =
+    mean((point) => (point.minute - meanMinute) * (bytesOf(point) - meanBytes)) /
+    mean(({ minute }) => (minute - meanMinute) ** 2);
+  return `${((bytesPerMinute * 60) / 1e6).toFixed(2)} MB an hour`;
 }
