@@ -41,6 +41,12 @@ export const CAMERA_HOST_FLAGS = [
   '--max-old-space-size=96',
   '--single-threaded-gc',
 ];
+export const CAMERA_HOST_ENV = {
+  // Two streams being read, one coded, a write and a still, and one to spare for a disk that hangs.
+  UV_THREADPOOL_SIZE: '6',
+  // Memory freed in the many arenas of glibc's default is not given back.
+  MALLOC_ARENA_MAX: '2',
+};
 
 /**
  * The agent's side of one camera: keeps its host alive, has what it says published and indexed, and speaks for it
@@ -67,8 +73,7 @@ export class CameraDesk {
       name: `camera ${settings.cameraId}`,
       entry: fileURLToPath(new URL('./camera-host.ts', import.meta.url)),
       nodeFlags: CAMERA_HOST_FLAGS,
-      // Two streams being read, one coded, a write and a still, and one to spare for a disk that hangs.
-      env: { UV_THREADPOOL_SIZE: '6', MALLOC_ARENA_MAX: '2' },
+      env: CAMERA_HOST_ENV,
       log,
       clock,
       greet: () => ({

@@ -14,7 +14,6 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import { withoutAdts } from './adts.ts';
 import { Decoder } from './decoder.ts';
-import { copyOf } from './encoder.ts';
 import { faultOf } from './faults.ts';
 import { check } from './ffmpeg.ts';
 import { Input } from './input.ts';
@@ -28,6 +27,7 @@ import type { CaptureSink } from './sink.ts';
 import type { Source } from './sources.ts';
 import { StallWatch } from './stall-watch.ts';
 import { describeAudio, type VideoConfig } from './stream-config.ts';
+import { Tally } from './tally.ts';
 import { utcOf, type Generation, type Taker } from './taker.ts';
 import { Timeline, VIDEO_TIMESCALE } from './timeline.ts';
 import { Transcoder } from './transcoder.ts';
@@ -111,8 +111,13 @@ export class Connection {
     await using taker = recoded
       ? this.#transcoder(video, input, audio)
       : this.#copier(video, codec, input, audio);
+    const { meter, source } = this.#o;
+    using videoTally = new Tally(meter, source.role, 'video');
+    using audioTally = new Tally(meter, source.role, 'audio');
     using packet = new Packet();
     packet.alloc();
+    const videoIndex = video.index;
+    const audioIndex = audio ? input.audio?.index : undefined;
     while (!signal.aborted) {
       const code = await input.read(packet);
       if (code === AVERROR_EOF && this.#o.source.loop) {
@@ -128,12 +133,13 @@ export class Connection {
       if (signal.aborted) return;
       check(code, 'reading');
       try {
-        if (packet.streamIndex === video.index) {
+        const { streamIndex } = packet;
+        if (streamIndex === videoIndex) {
           watch.progress();
-          this.#meterPacket('video', packet.size);
+          videoTally.add(packet.size);
           await taker.video(packet, signal);
-        } else if (packet.streamIndex === input.audio?.index && audio) {
-          this.#meterPacket('audio', packet.size);
+        } else if (streamIndex === audioIndex) {
+          audioTally.add(packet.size);
           taker.audio(packet);
         }
       } finally {
@@ -141,12 +147,6 @@ export class Connection {
       }
       if (this.#failure !== null) throw this.#failure;
     }
-  }
-
-  #meterPacket(track: 'video' | 'audio', bytes: number): void {
-    const labels = { role: this.#o.source.role, track };
-    this.#o.meter.count('spyoncino_packets_total', labels);
-    this.#o.meter.count('spyoncino_packet_bytes_total', labels, bytes);
   }
 
   /** H.264 and HEVC: packets as they come; a decoder beside them where somebody looks. */
@@ -177,12 +177,14 @@ export class Connection {
         video.codecpar,
         width * height,
         masked(this.#mask, (frame, pts) => this.#show(begun, frame, pts)),
+        source.live ? 'draft' : 'full',
       ));
     };
     return {
       video: async (packet, signal) => {
-        // Before its bytes are decoded, because the copy is rewritten in place afterwards.
-        const sample = packetizer.sample(copyOf(packet.data));
+        // node-av copies the bytes out of FFmpeg's memory: they are ours to keep and to rewrite.
+        const { data } = packet;
+        const sample = data && packetizer.sample(data);
         if (!sample) return;
         const { config } = sample;
         if (config && !(generation?.info && sameTrack(generation.info.video, config.track))) {
@@ -191,7 +193,7 @@ export class Connection {
         if (!generation) return;
         const stamp = generation.timeline.video(stampOf(packet));
         const streamMs = (stamp.dts * 1000) / VIDEO_TIMESCALE;
-        await this.#pace(generation, streamMs, signal);
+        if (source.paced) await this.#pace(generation, streamMs, signal);
         generation.anchor.arrive(streamMs, this.#o.clock.utcMs());
         if (packets) {
           sink.packet(source.role, {
@@ -210,7 +212,8 @@ export class Connection {
         packet.pts = BigInt(stamp.pts);
         packet.dts = BigInt(stamp.dts);
         const startedMs = this.#o.clock.monotonicMs();
-        await looker.decode(packet);
+        const decoding = looker.decode(packet);
+        if (decoding) await decoding;
         this.#o.meter.observe('spyoncino_decode_ms', this.#o.clock.monotonicMs() - startedMs);
       },
       audio: (packet) => generation && this.#passAudio(generation, packet, audio),
@@ -230,7 +233,9 @@ export class Connection {
       generation,
       scaling: this.#scaling,
       mask: this.#mask,
-      pace: (streamMs, signal) => this.#pace(generation, streamMs, signal),
+      pace: async (streamMs, signal) => {
+        if (this.#o.source.paced) await this.#pace(generation, streamMs, signal);
+      },
       show: async (frame, pts) => {
         if (this.#o.isAnalysed() && this.#o.analysisFps > 0) await this.#show(generation, frame, pts);
       },
@@ -269,25 +274,25 @@ export class Connection {
 
   /** Holds footage back to its own speed. Time starts with the first picture. */
   async #pace({ anchor }: Generation, streamMs: number, signal: AbortSignal | null): Promise<void> {
-    if (!this.#o.source.paced) return;
     const waitMs = anchor.utcMs(streamMs) - this.#o.clock.utcMs();
     if (waitMs > 1) await this.#o.clock.sleep(waitMs, signal ?? undefined).catch(() => {});
   }
 
   #passAudio(generation: Generation, packet: Packet, audio: AudioTrack | null): void {
+    const { data } = packet;
     const stamp = audio && generation.info ? generation.timeline.audio(stampOf(packet)) : null;
-    if (!audio || !stamp || !this.#o.packets) return;
+    if (!audio || !stamp || !data || !this.#o.packets) return;
     this.#o.sink.packet(this.#o.source.role, {
       track: 'audio',
       generation: generation.number,
       ...stamp,
       utcMs: utcOf(generation, stamp.pts, audio.timescale),
       key: true,
-      data: audio.codec === 'aac' ? withoutAdts(copyOf(packet.data)) : copyOf(packet.data),
+      data: audio.codec === 'aac' ? withoutAdts(data) : data,
     });
   }
 
-  async #show(generation: Generation, frame: Frame, pts: number): Promise<void> {
+  #show(generation: Generation, frame: Frame, pts: number): void | Promise<void> {
     const mediaMs = (pts * 1000) / VIDEO_TIMESCALE;
     if (!generation.sampler.take(mediaMs)) return;
     const patient = !this.#o.source.live && !this.#o.source.paced;
@@ -299,10 +304,7 @@ export class Connection {
     const time = { generation: generation.number, mediaMs, utcMs };
     const digesting = this.#o.sink.frame(Picture.lend(frame, time, this.#scaling), this.#o.source.role);
     if (!digesting) return;
-    if (patient) {
-      await digesting;
-      return;
-    }
+    if (patient) return digesting;
     this.#busy = true;
     digesting.then(
       () => (this.#busy = false),

@@ -92,7 +92,8 @@ export class Encoder implements Disposable {
       const code = this.#context.receivePacketSync(this.#packet);
       if (code === AVERROR_EAGAIN || code === AVERROR_EOF) return samples;
       check(code, 'encoding');
-      const sample = this.#packetizer.sample(copyOf(this.#packet.data));
+      const { data } = this.#packet;
+      const sample = data && this.#packetizer.sample(data);
       const samplePts = Number(this.#packet.pts);
       if (sample) samples.push({ ...sample, pts: samplePts });
       if (sample?.key) this.#keyPts = Math.max(this.#keyPts, samplePts);
@@ -189,11 +190,4 @@ export async function firstThatOpens<C extends EncoderChoice, T>(
     }
   }
   throw failure;
-}
-
-/** FFmpeg's memory is only lent until the packet is unreferenced. Not from the pool: kept packets would pin it. */
-export function copyOf(data: Buffer | null): Buffer {
-  const copy = Buffer.allocUnsafeSlow(data?.length ?? 0);
-  data?.copy(copy);
-  return copy;
 }

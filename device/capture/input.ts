@@ -73,7 +73,7 @@ export class Input implements AsyncDisposable {
   }
 
   /** The return value of av_read_frame. */
-  async read(packet: Packet): Promise<number> {
+  read(packet: Packet): Promise<number> {
     if (this.#polled) return this.#poll(packet);
     const reading = this.#context.readFrame(packet);
     this.#pending = reading;

@@ -1,7 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { mediaVersions } from '../capture/index.ts';
-import { detectVersions } from '../detect/index.ts';
 import { parse, type Verb } from './verb.ts';
 
 const buildInfo = z.object({
@@ -30,6 +28,9 @@ export const verb: Verb = {
   async run(argv) {
     const { values } = parse(argv, { json: { type: 'boolean' } });
     const { version, commit, builtAt } = await readBuildInfo();
+    // Here, because the agent reads its build info too, and never loads the media library.
+    const { mediaVersions } = await import('../capture/index.ts');
+    const { detectVersions } = await import('../detect/index.ts');
     const facts = {
       spyoncino: version,
       commit: commit ?? 'unknown',

@@ -4,7 +4,7 @@
  */
 import { runCapture } from '../../device/capture/index.ts';
 import type { Polygon } from '../../device/contract/geometry.ts';
-import { noMeter } from '../../device/contract/metrics.ts';
+import { createMeter } from '../../device/health/index.ts';
 import { systemClock } from '../../device/kernel/clock.ts';
 import { createLog } from '../../device/kernel/log.ts';
 import { createMotionDetector, type MotionDetector } from '../../device/motion/index.ts';
@@ -21,6 +21,17 @@ export interface CameraChildStart {
 /** Sent before it exits: what it really did. */
 export interface CameraChildReport {
   readonly analysedPictures: number;
+  readonly start: StartTimes;
+}
+
+/** Milliseconds since the process began. */
+export interface StartTimes {
+  /** The code is loaded; now the camera is asked. */
+  readonly connectingMs: number;
+  /** The first key frame of the watched stream is here. */
+  readonly connectedMs: number;
+  /** The first picture has been looked at. */
+  readonly firstPictureMs: number;
 }
 
 process.once('message', (start: CameraChildStart) => {
@@ -33,7 +44,8 @@ async function main({ mainUrl, subUrl, dataDir, privacyMasks }: CameraChildStart
   process.once('message', () => stop.abort());
   process.once('disconnect', () => stop.abort());
   const log = createLog({ name: 'bench camera', level: 'warn' });
-  const shared = { cameraId: 'bench', meter: noMeter, clock: systemClock, log };
+  using meter = createMeter({ process: 'camera', camera: 'bench' });
+  const shared = { cameraId: 'bench', meter, clock: systemClock, log };
   await mountMedia(dataDir);
   const recorder = createRecorder({
     ...shared,
@@ -46,6 +58,7 @@ async function main({ mainUrl, subUrl, dataDir, privacyMasks }: CameraChildStart
   let motion: MotionDetector | null = null;
   let analysedPictures = 0;
   recorder.openEvent('bench', systemClock.utcMs());
+  const start = { connectingMs: performance.now(), connectedMs: Number.NaN, firstPictureMs: Number.NaN };
   await runCapture(
     {
       ...shared,
@@ -62,13 +75,16 @@ async function main({ mainUrl, subUrl, dataDir, privacyMasks }: CameraChildStart
       packets: true,
       privacyMasks,
       sink: {
-        stream: (info) => info.role === 'main' && recorder.stream(info),
+        stream(info) {
+          if (info.role === 'main') recorder.stream(info);
+          else start.connectedMs = performance.now();
+        },
         packet: (role, packet) => role === 'main' && recorder.packet(packet),
         frame: (frame) => {
           motion ??= createMotionDetector({ sensitivity: 0.5, masks: [] }, frame);
           motion.update(frame.luma(motion.size.width, motion.size.height), frame.mediaMs);
           frame.release();
-          analysedPictures++;
+          if (analysedPictures++ === 0) start.firstPictureMs = performance.now();
         },
         state: () => {},
       },
@@ -77,5 +93,5 @@ async function main({ mainUrl, subUrl, dataDir, privacyMasks }: CameraChildStart
   );
   await recorder.close();
   if (process.connected)
-    process.send?.({ analysedPictures } satisfies CameraChildReport, () => process.disconnect());
+    process.send?.({ analysedPictures, start } satisfies CameraChildReport, () => process.disconnect());
 }

@@ -1,40 +1,33 @@
 /**
- * What one camera costs: 1280×720 at 15 pictures a second, recorded for the whole run, and a 640×360 sub-stream at
- * 10, watched for motion. The floor is what FFmpeg itself needs for it without looking at any picture.
+ * What one camera costs (see one-camera.ts), without detection. The floor is what FFmpeg itself needs for it without
+ * looking at any picture.
  */
-import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { globSync } from 'node:fs';
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { CAMERA_HOST_FLAGS } from '../../device/camera-desk.ts';
 import type { Polygon } from '../../device/contract/geometry.ts';
-import { requireFootage } from '../harness/footage.ts';
 import { missingPackages } from '../harness/packages.ts';
-import { startRtspServer } from '../harness/rtsp-server.ts';
-import type { CameraChildReport, CameraChildStart } from './camera-child.ts';
+import type { CameraChildReport, StartTimes } from './camera-child.ts';
 import { table } from './facts.ts';
+import { NEEDED_PACKAGES, startCamera, startHost, stopHost, type Streams } from './one-camera.ts';
 import { QUARTER } from './privacy.ts';
-import { cpuMsOf, pssBytesOf } from './process.ts';
+import { cpuMsOf, pssBytesOf, threadCpuMsOf } from './process.ts';
 
 export interface CaptureBenchOptions {
   readonly rounds: number;
   readonly secondsPerRound: number;
 }
 
-interface Streams {
-  readonly mainUrl: string;
-  readonly subUrl: string;
-}
-
 interface Contestant {
   readonly name: string;
   /** Starts the programs; they write below `dir`. */
   start(streams: Streams, dir: string): Promise<readonly ChildProcess[]> | readonly ChildProcess[];
-  /** Asks them to finish (killed when they take too long); how many pictures were analysed, where it says so. */
-  stop(children: readonly ChildProcess[]): Promise<number | null>;
+  /** Asks them to finish (killed when they take too long); what was done, where it says so. */
+  stop(children: readonly ChildProcess[]): Promise<CameraChildReport | null>;
 }
 
 async function interrupt(children: readonly ChildProcess[]): Promise<null> {
@@ -90,19 +83,8 @@ const motion: Contestant = {
 
 const ours = (name: string, privacyMasks: readonly Polygon[] = []): Contestant => ({
   name,
-  start(streams, dir) {
-    const child = fork(new URL('camera-child.ts', import.meta.url), {
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-      execArgv: [...CAMERA_HOST_FLAGS],
-    });
-    child.send({ ...streams, dataDir: dir, privacyMasks } satisfies CameraChildStart);
-    return [child];
-  },
-  async stop([child]) {
-    child?.send('stop');
-    const [report] = child ? await once(child, 'message') : [];
-    return (report as CameraChildReport).analysedPictures;
-  },
+  start: (streams, dir) => [startHost(streams, dir, privacyMasks)],
+  stop: ([host]) => stopHost(host!),
 });
 
 interface Sample {
@@ -110,30 +92,27 @@ interface Sample {
   readonly pssBytes: number;
   readonly writtenBytes: number;
   readonly analysedPictures: number;
+  /** Of the threads by name, ms of CPU a second. */
+  readonly threads: ReadonlyMap<string, number>;
+  readonly report: CameraChildReport | null;
 }
 
-const WARM_UP_MS = 8_000;
+/** Cameras run for months: what compiling hot code costs in the first minute is not what they cost. */
+const WARM_UP_MS = 60_000;
 const STOP_TIMEOUT_MS = 10_000;
 
 /** Contestants take turns, `rounds` times, against one server; medians of the rounds are printed. */
 export async function benchCapture({ rounds, secondsPerRound }: CaptureBenchOptions): Promise<string> {
-  const missing = missingPackages(['ffmpeg', 'gir1.2-gst-rtsp-server-1.0']);
+  const missing = missingPackages(NEEDED_PACKAGES);
   if (missing.length > 0) return `left out: needs Debian packages ${missing.join(', ')}`;
+  const host = ours('Spyoncino camera host');
   const contestants = [
     floor,
     ...(missingPackages(['motion']).length > 0 ? [] : [motion]),
-    ours('Spyoncino camera host'),
+    host,
     ours('the same, a quarter masked', [QUARTER]),
   ];
-  const file = await requireFootage();
-  const look = { codec: 'h264' as const, ...(file && { file }) };
-  await using server = await startRtspServer({
-    streams: [
-      { path: '/main', width: 1280, height: 720, fps: 15, bitrateKbit: 2000, ...look },
-      { path: '/sub', width: 640, height: 360, fps: 10, bitrateKbit: 400, ...look },
-    ],
-  });
-  const streams = { mainUrl: server.url('/main'), subUrl: server.url('/sub') };
+  await using streams = await startCamera();
 
   const samples = new Map<Contestant, Sample[]>(contestants.map((contestant) => [contestant, []]));
   for (let round = 1; round <= rounds; round++) {
@@ -145,10 +124,12 @@ export async function benchCapture({ rounds, secondsPerRound }: CaptureBenchOpti
     }
   }
 
-  const middle = (contestant: Contestant, of: keyof Sample): number =>
+  type Figure = Exclude<keyof Sample, 'threads' | 'report'>;
+  const middle = (contestant: Contestant, of: Figure): number =>
     median((samples.get(contestant) ?? []).map((sample) => sample[of]));
+  const hosts = samples.get(host) ?? [];
   const floorCpu = middle(floor, 'cpuPercent');
-  return table([
+  const comparison = table([
     [
       'one camera, 1280×720@15 written, 640×360@10 watched',
       'CPU % of a core',
@@ -170,6 +151,39 @@ export async function benchCapture({ rounds, secondsPerRound }: CaptureBenchOpti
       ];
     }),
   ]);
+  return [comparison, threadTable(hosts), startTable(hosts)].join('\n\n');
+}
+
+function threadTable(hosts: readonly Sample[]): string {
+  const names = [...new Set(hosts.flatMap(({ threads }) => [...threads.keys()]))];
+  return table([
+    ['our camera host, by threads', 'ms of CPU a second'],
+    ...names
+      .map((name) => [name, median(hosts.map(({ threads }) => threads.get(name) ?? 0))] as const)
+      .filter(([, ms]) => ms >= 0.05)
+      .sort(([, a], [, b]) => b - a)
+      .map(([name, ms]) => [name, ms.toFixed(1)]),
+  ]);
+}
+
+/** From the birth of the process; how long the server takes to connect and to send a key frame stands apart. */
+function startTable(hosts: readonly Sample[]): string {
+  const starts = hosts.flatMap(({ report }) => (report ? [report.start] : []));
+  const row = (name: string, of: (start: StartTimes) => number): string[] => [
+    name,
+    median(starts.map(of)).toFixed(0),
+  ];
+  return table([
+    ['our camera host, from spawn to its first picture', 'ms'],
+    row('code loaded', ({ connectingMs }) => connectingMs),
+    row('server: connected, first key frame', ({ connectingMs, connectedMs }) => connectedMs - connectingMs),
+    row('first picture analysed', ({ connectedMs, firstPictureMs }) => firstPictureMs - connectedMs),
+    row('in all', ({ firstPictureMs }) => firstPictureMs),
+    row(
+      'in all, without the server',
+      ({ connectingMs, connectedMs, firstPictureMs }) => firstPictureMs - (connectedMs - connectingMs),
+    ),
+  ]);
 }
 
 async function measure(contestant: Contestant, streams: Streams, durationMs: number): Promise<Sample> {
@@ -179,20 +193,29 @@ async function measure(contestant: Contestant, streams: Streams, durationMs: num
   const ended = Promise.all(children.map((child) => once(child, 'exit')));
   try {
     await delay(WARM_UP_MS);
-    const [cpuBefore, before] = [cpuMsOf(pids), performance.now()];
+    const [cpuBefore, threadsBefore, before] = [cpuMsOf(pids), threadCpuMsOf(pids), performance.now()];
     await delay(durationMs);
-    const cpuPercent = (100 * (cpuMsOf(pids) - cpuBefore)) / (performance.now() - before);
+    const passedMs = performance.now() - before;
+    const cpuPercent = (100 * (cpuMsOf(pids) - cpuBefore)) / passedMs;
+    const threads = new Map(
+      [...threadCpuMsOf(pids)].map(([name, ms]) => [
+        name,
+        (1000 * (ms - (threadsBefore.get(name) ?? 0))) / passedMs,
+      ]),
+    );
     const pssBytes = pssBytesOf(pids);
     const dead = children.find((child) => child.exitCode !== null);
     if (dead) throw new Error(`${contestant.name} ended early with code ${dead.exitCode}`);
     const timeout = delay(STOP_TIMEOUT_MS, null, { ref: false });
-    const analysed = await Promise.race([contestant.stop(children), timeout]);
+    const report = await Promise.race([contestant.stop(children), timeout]);
     await Promise.race([ended, timeout]);
     return {
       cpuPercent,
       pssBytes,
       writtenBytes: await footageBytes(dir),
-      analysedPictures: analysed ?? Number.NaN,
+      analysedPictures: report?.analysedPictures ?? Number.NaN,
+      threads,
+      report,
     };
   } finally {
     for (const child of children) child.kill('SIGKILL');

@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- capture|detect|motion|privacy|record|library|fsck ...] [--rounds N] [--seconds N] [--dir DIR]`:
- * numbers, nothing asserted.
+ * `npm run bench [-- capture|agent|detect|motion|privacy|record|library|fsck ...] [--rounds N] [--seconds N] [--dir DIR]`:
+ * numbers, nothing asserted. `npm run bench -- soak [--minutes N]`: one camera host, its memory each minute.
  * Run it on a quiet machine; Debian packages as named by what is left out.
  */
 import { parseArgs } from 'node:util';
@@ -12,6 +12,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '30' },
     dir: { type: 'string' },
+    minutes: { type: 'string', default: '60' },
   },
 });
 
@@ -24,6 +25,7 @@ const PARTS: Readonly<Record<string, () => Promise<string>>> = {
   fsck: async () => (await import('./fsck.ts')).benchFsck(),
   library: async () => (await import('./library.ts')).benchLibrary(),
   privacy: async () => (await import('./privacy.ts')).benchPrivacy(),
+  agent: async () => (await import('./agent.ts')).benchAgent(),
   capture: async () =>
     (await import('./capture.ts')).benchCapture({
       rounds: Number(values.rounds),
@@ -31,10 +33,17 @@ const PARTS: Readonly<Record<string, () => Promise<string>>> = {
     }),
 };
 
+/** Not unless asked for. */
+const LONG_PARTS: typeof PARTS = {
+  soak: async () => (await import('./soak.ts')).soak(Number(values.minutes)),
+};
+
 const wanted = positionals.length > 0 ? positionals : Object.keys(PARTS);
 process.stdout.write(`${machineFacts()}\n`);
 for (const name of wanted) {
-  const part = PARTS[name];
-  if (!part) throw new Error(`no part ${name}; there are ${Object.keys(PARTS).join(', ')}`);
+  const part = PARTS[name] ?? LONG_PARTS[name];
+  if (!part) {
+    throw new Error(`no part ${name}; there are ${Object.keys({ ...PARTS, ...LONG_PARTS }).join(', ')}`);
+  }
   process.stdout.write(`\n${await part()}\n`);
 }

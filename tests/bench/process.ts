@@ -38,9 +38,40 @@ export function treeOf(roots: readonly number[]): readonly number[] {
 export const cpuMsOf = (roots: readonly number[]): number =>
   treeOf(roots).reduce((sum, pid) => sum + (statOf(pid)?.cpuMs ?? 0), 0);
 
-/** Proportional set size of the trees: shared pages count by share. */
+/** CPU time of the threads that live, by their names. */
+export function threadCpuMsOf(pids: readonly number[]): ReadonlyMap<string, number> {
+  const byName = new Map<string, number>();
+  for (const pid of pids) {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      const folder = `/proc/${pid}/task/${thread}`;
+      const name = Number(thread) === pid ? 'event loop' : text(`${folder}/comm`);
+      const ms = Number(text(`${folder}/schedstat`).split(' ')[0]) / 1e6;
+      byName.set(name, (byName.get(name) ?? 0) + ms);
+    }
+  }
+  return byName;
+}
+
+/** Empty when the thread has ended. */
+function text(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
+
+/** Proportional set size: shared pages count by share. */
+export const ownPssBytesOf = (pid: number): number =>
+  1024 * field(`/proc/${pid}/smaps_rollup`, /^Pss: +(\d+) kB/m);
+
+/** Resident set size: shared pages count in full. */
+export const ownRssBytesOf = (pid: number): number =>
+  1024 * field(`/proc/${pid}/status`, /^VmRSS:\s+(\d+) kB/m);
+
+/** Of the trees. */
 export const pssBytesOf = (roots: readonly number[]): number =>
-  treeOf(roots).reduce((sum, pid) => sum + 1024 * field(`/proc/${pid}/smaps_rollup`, /^Pss: +(\d+) kB/m), 0);
+  treeOf(roots).reduce((sum, pid) => sum + ownPssBytesOf(pid), 0);
 
 /** What this process, and its children that ended, gave to the kernel to write, and what of it became dirty pages (proc_pid_io(5)). */
 export const writtenBytes = (): { writtenBytes: number; dirtiedBytes: number } => ({
@@ -48,10 +79,4 @@ export const writtenBytes = (): { writtenBytes: number; dirtiedBytes: number } =
   dirtiedBytes: field('/proc/self/io', /^write_bytes: (\d+)/m),
 });
 
-function field(path: string, pattern: RegExp): number {
-  try {
-    return Number(pattern.exec(readFileSync(path, 'utf8'))?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
-}
+const field = (path: string, pattern: RegExp): number => Number(pattern.exec(text(path))?.[1] ?? 0);
