@@ -25,6 +25,7 @@ const VERBS: Readonly<Record<string, { summary: string; load(): Promise<{ verb: 
     summary: 'hold index, disk and chain against each other, and mend what differs',
     load: () => import('./fsck.ts'),
   },
+  config: { summary: 'check, compare and list configurations', load: () => import('./config.ts') },
   models: { summary: 'list, add, verify and measure detection models', load: () => import('./models.ts') },
   verify: {
     summary: 'prove that footage was not altered, and where it stands in the chain',

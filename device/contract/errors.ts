@@ -115,6 +115,31 @@ export const ERRORS = {
     means: 'secrets.yaml can be read by other users of this machine.',
     advice: 'Run `chmod 600 secrets.yaml`.',
   },
+  CONFIG_NOT_WRITABLE: {
+    fault: 'operator',
+    means: 'config.yaml cannot be written, so nothing was changed.',
+    advice: 'Let the agent’s user write the configuration directory, or change the file yourself and reload.',
+  },
+  CONFIG_APPLY_FAILED: {
+    fault: 'internal',
+    means: 'A part of the agent failed with the new configuration, which was taken back.',
+    advice: 'Read the message, mend the change, and try again.',
+  },
+  CONFIG_REVERTED: {
+    fault: 'operator',
+    means: 'The last change of the configuration did not work out and was taken back.',
+    advice: 'Read the message, mend the change, and try again; `spyoncino config history` still has it.',
+  },
+  CONFIG_UNKNOWN: {
+    fault: 'operator',
+    means: 'There is no configuration with this fingerprint.',
+    advice: '`spyoncino config history` lists those that are kept.',
+  },
+  CONFIG_BUSY: {
+    fault: 'peer',
+    means: 'Too many changes of the configuration wait for each other.',
+    advice: 'Wait for the answers, then try again.',
+  },
   MODEL_UNKNOWN: {
     fault: 'operator',
     means: 'There is no model of this id.',

@@ -201,6 +201,9 @@ export const config = z.strictObject({
     .prefault({}),
   system: z
     .strictObject({
+      confirm_seconds: whole(0, 3600)
+        .default(60)
+        .meta(help('A change is taken back when what it touched is worse off within this time')),
       logging: z
         .strictObject({
           log_level: z
