@@ -1,7 +1,7 @@
-import { open, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { makeDirectoryDurable, renameDurable, syncDirectory } from '../kernel/durable-file.ts';
+import { makeDirectoryDurable, replaceFile, syncDirectory } from '../kernel/durable-file.ts';
 import { parseYaml } from './files.ts';
 import { isTree, type Tree } from './tree.ts';
 
@@ -94,20 +94,8 @@ export class History {
 
   async #write(name: string, value: unknown): Promise<void> {
     await makeDirectoryDurable(this.#folder);
-    await replaceText(join(this.#folder, name), `${JSON.stringify(value, null, 2)}\n`);
+    await replaceFile(join(this.#folder, name), `${JSON.stringify(value, null, 2)}\n`, 0o600);
   }
-}
-
-/** Replaces the file at `path` (or makes it): afterwards it holds the old text or the new, also after a power cut. */
-export async function replaceText(path: string, text: string, mode = 0o600): Promise<void> {
-  const temporary = `${path}.tmp`;
-  {
-    await using file = await open(temporary, 'w', mode);
-    await file.chmod(mode);
-    await file.writeFile(text);
-    await file.sync();
-  }
-  await renameDurable(temporary, path);
 }
 
 /** What the text of a snapshot says. */

@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import { CodedError, type ErrorReport } from '../contract/errors.ts';
 import type { Settings } from '../contract/settings.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { replaceFile } from '../kernel/durable-file.ts';
 import type { Log } from '../kernel/log.ts';
 import { TaskSet } from '../kernel/tasks.ts';
 import { Turns, TurnsTaken } from '../kernel/turns.ts';
 import { diffConfig, type KeyChange } from './diff.ts';
 import { editConfig } from './edit.ts';
 import { readText } from './files.ts';
-import { History, replaceText, writtenOf, type Snapshot } from './history.ts';
+import { History, writtenOf, type Snapshot } from './history.ts';
 import { loadSettings, type LoadedSettings, type LoadOptions } from './load.ts';
 import { planChange, planInWords, type ChangePlan } from './plan.ts';
 import type { Config } from './schema.ts';
@@ -361,7 +362,7 @@ async function writeConfig(path: string, text: string): Promise<void> {
       ({ mode }) => mode & 0o777,
       () => 0o644,
     );
-    await replaceText(path, text, mode);
+    await replaceFile(path, text, mode);
   } catch (error) {
     throw CodedError.from(error, 'CONFIG_NOT_WRITABLE');
   }
