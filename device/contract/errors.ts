@@ -343,6 +343,11 @@ export const ERRORS = {
     means: 'There is no such module here.',
     advice: '`status.health.summary` lists all modules.',
   },
+  MODULE_FAILED: {
+    fault: 'internal',
+    means: 'A module could not say how it is.',
+    advice: 'Please report it with the log.',
+  },
   MODULE_NOT_PAUSABLE: {
     fault: 'peer',
     means: 'This module cannot be paused.',
