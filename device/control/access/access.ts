@@ -4,7 +4,16 @@ import type { Caller, Role, Surface } from '../../contract/access.ts';
 import { CodedError } from '../../contract/errors.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { Turns } from '../../kernel/turns.ts';
-import { accountName, readBook, writeBook, type Book, type TokenEntry, type UserEntry } from './book.ts';
+import {
+  accountName,
+  bookVersion,
+  EMPTY_BOOK,
+  readBook,
+  writeBook,
+  type Book,
+  type TokenEntry,
+  type UserEntry,
+} from './book.ts';
 import { Lockout } from './lockout.ts';
 import { hashPassword, isPassword } from './password.ts';
 
@@ -57,7 +66,8 @@ const MAX_REMEMBERED = 256;
  * Knows who may, and makes sure who asks. Deny by default: without users nobody may anything, except to become
  * the owner with the code that the console shows.
  *
- * Invariant: what was answered is on disk before; the book in memory is what the file says.
+ * Invariant: what was answered is on disk before. The file is looked at before each answer, as `spyoncino users`
+ * may have changed it beside the running agent.
  */
 export class Access {
   readonly #o: AccessOptions;
@@ -66,20 +76,21 @@ export class Access {
   readonly #lockout = new Lockout();
   readonly #rememberKey = randomBytes(32);
   readonly #remembered = new Map<string, string>();
-  #book: Book;
+  #book: Book = EMPTY_BOOK;
+  #version: string | null = null;
   #setupCode: string | null = null;
 
-  private constructor(options: AccessOptions, path: string, book: Book) {
+  private constructor(options: AccessOptions) {
     this.#o = options;
-    this.#path = path;
-    this.#book = book;
-    if (!this.hasOwner) this.#newSetupCode();
+    this.#path = join(options.stateDir, 'access.json');
   }
 
   /** Throws ACCESS_UNREADABLE. */
   static async open(options: AccessOptions): Promise<Access> {
-    const path = join(options.stateDir, 'access.json');
-    return new Access(options, path, await readBook(path));
+    const access = new Access(options);
+    await access.#refresh();
+    if (!access.hasOwner) access.#newSetupCode();
+    return access;
   }
 
   get hasOwner(): boolean {
@@ -195,6 +206,7 @@ export class Access {
   async #guarded<T>({ address }: Origin, work: () => Promise<T>): Promise<T> {
     const { clock } = this.#o;
     if (this.#lockout.lockedForMs(address, clock.monotonicMs()) > 0) throw new CodedError('LOCKED_OUT');
+    await this.#refresh();
     try {
       const result = await work();
       this.#lockout.succeeded(address);
@@ -240,10 +252,18 @@ export class Access {
 
   async #changeBook(change: (book: Book) => Promise<Book>): Promise<void> {
     await this.#turns.take(async () => {
+      await this.#refresh();
       const book = await change(this.#book);
       await writeBook(this.#path, book);
-      this.#book = book;
+      await this.#refresh();
     });
+  }
+
+  async #refresh(): Promise<void> {
+    const version = await bookVersion(this.#path);
+    if (version === this.#version) return;
+    this.#book = await readBook(this.#path);
+    this.#version = version;
   }
 
   #newSetupCode(): void {

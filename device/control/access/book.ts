@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { ROLES } from '../../contract/access.ts';
@@ -33,7 +33,18 @@ export type Book = z.output<typeof bookSchema>;
 export type UserEntry = Book['users'][number];
 export type TokenEntry = Book['tokens'][number];
 
-const EMPTY: Book = { users: [], tokens: [], sessions: [] };
+export const EMPTY_BOOK: Book = { users: [], tokens: [], sessions: [] };
+
+/** What tells one state of the file from another; null without a file. */
+export async function bookVersion(path: string): Promise<string | null> {
+  try {
+    const { ino, mtimeNs } = await stat(path, { bigint: true });
+    return `${ino}.${mtimeNs}`;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw CodedError.from(error, 'ACCESS_UNREADABLE');
+  }
+}
 
 /** Throws ACCESS_UNREADABLE: without knowing who may, nobody may. */
 export async function readBook(path: string): Promise<Book> {
@@ -41,7 +52,7 @@ export async function readBook(path: string): Promise<Book> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return EMPTY;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return EMPTY_BOOK;
     throw CodedError.from(error, 'ACCESS_UNREADABLE');
   }
   try {

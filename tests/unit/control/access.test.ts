@@ -110,6 +110,18 @@ test('the last admin stays; names are taken once; weak passwords are refused', a
   expect(access.accounts).toMatchObject([{ name: 'bob', kind: 'user', role: 'admin' }]);
 });
 
+test('what another process changes counts at once', async () => {
+  await withOwner();
+  const other = await open();
+  const token = await other.addToken('t', 'viewer', null);
+  expect(await access.authenticate(bearer(token), HOME)).toMatchObject({ user: 't' });
+  await access.addUser('bob', 'viewer', PASSWORD);
+  expect(other.accounts).toHaveLength(2);
+  await other.remove('t');
+  await expect(access.authenticate(bearer(token), HOME)).rejects.toEqual(code('UNAUTHENTICATED'));
+  expect((await open()).accounts.map(({ name }) => name)).toEqual(['ada', 'bob']);
+});
+
 test('no secret is on disk, and only the agent’s user may read what is', async () => {
   await withOwner();
   const token = await access.addToken('t', 'admin', null);
