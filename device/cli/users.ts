@@ -126,8 +126,9 @@ async function askPassword(): Promise<string> {
     for await (const line of createInterface({ input: stdin })) return line;
     throw new CodedError('USAGE', 'no password on standard input');
   }
-  stderr.write('Password: ');
+  // In its hands the terminal shows nothing of what is typed; that comes before the question.
   const typed = createInterface({ input: stdin, terminal: true });
+  stderr.write('Password: ');
   try {
     return await typed.question('');
   } finally {
