@@ -1,5 +1,6 @@
 export { createBus, type Bus, type BusLimits, type BusOptions } from './broker.ts';
 export { cameraPayload, publishFact, publishFootage } from './facts.ts';
+export { OriginalTopics, type OriginalTopicsOptions } from './original.ts';
 export { globToFilter, matches, mqttToTopic, topicToMqtt } from './names.ts';
 export {
   subscribe,

@@ -137,6 +137,10 @@ export interface Settings {
   readonly cameras: readonly CameraSettings[];
   readonly detection: DetectionSettings;
   readonly storage: StorageSettings;
+  readonly outputs: {
+    /** Of `event.snapshot.allowed`, per camera. */
+    readonly rateLimit: { readonly maxEvents: number; readonly perMs: number };
+  };
   readonly bus: { readonly host: string; readonly port: number };
   readonly metrics: { readonly host: string; readonly port: number };
 }

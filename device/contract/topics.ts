@@ -96,6 +96,26 @@ const keyChanges = z.array(
   z.object({ key: z.string(), before: z.unknown().optional(), after: z.unknown().optional() }),
 );
 
+/** Payloads of the original Python system. */
+const originalVersion = { schema_version: z.literal('1.0.0') };
+const originalDetection = z.object({
+  ...originalVersion,
+  camera_id: z.string(),
+  detector_id: z.string(),
+  timestamp_utc: z.string(),
+  triggered: z.boolean(),
+  confidence: z.number().min(0).max(1),
+  frame_ref: z.string().nullable(),
+  attributes: z.record(z.string(), z.unknown()),
+});
+const originalArtifact = z.object({
+  ...originalVersion,
+  camera_id: z.string(),
+  artifact_path: z.string().meta({ description: 'absolute, on the device' }),
+  content_type: z.string(),
+  metadata: z.record(z.string(), z.unknown()),
+});
+
 export const TOPICS = {
   'event.new': { about: 'An object is seen and believed.', retain: false, payload: event },
   'event.update': {
@@ -220,6 +240,46 @@ export const TOPICS = {
     about: 'Whether the agent is there. On MQTT also the plain last will of the node.',
     retain: true,
     payload: z.object({ state: z.enum(['online', 'offline']), version: z.string() }),
+  },
+  'process.motion.detected': {
+    about: 'Of the original system: something begins to move. See motion.start.',
+    retain: false,
+    payload: originalDetection,
+  },
+  'process.motion.unique': {
+    about: 'The same: here motion is told once in any case.',
+    retain: false,
+    payload: originalDetection,
+  },
+  'process.motion.zoned': {
+    about: 'Of the original system: an object is seen in zones. See event.new.',
+    retain: false,
+    payload: originalDetection,
+  },
+  'process.yolo.detected': {
+    about: 'Of the original system: an object is seen. See event.new.',
+    retain: false,
+    payload: originalDetection,
+  },
+  'process.alert.detected': {
+    about: 'The same: here an object is told once in any case.',
+    retain: false,
+    payload: originalDetection,
+  },
+  'event.snapshot.ready': {
+    about: 'Of the original system: a still of an event is on disk. See event.update.',
+    retain: false,
+    payload: originalArtifact,
+  },
+  'event.snapshot.allowed': {
+    about: 'The same, but no more of them than outputs.rate_limit allows per camera.',
+    retain: false,
+    payload: originalArtifact,
+  },
+  'event.clip.ready': {
+    about: 'Of the original system: a clip is on disk as a file. See clip.ready.',
+    retain: false,
+    payload: originalArtifact.extend({ media_kind: z.literal('clip') }),
   },
   'status.health.summary': {
     about: 'How all modules are, every 10 s and when it changes for the worse.',

@@ -2,7 +2,7 @@ import type { CameraSettings, Settings } from '../contract/settings.ts';
 import { canonicalJson } from './fingerprint.ts';
 
 /** A part of the running agent that is built from a slice of the settings, and can be built anew by itself. */
-export type Service = 'detector' | 'bus' | 'metrics' | 'storage';
+export type Service = 'detector' | 'bus' | 'metrics' | 'storage' | 'outputs';
 
 export type Step =
   | {
@@ -55,6 +55,7 @@ const SERVICES: readonly { service: Service; slice: (settings: Settings) => unkn
   { service: 'bus', slice: ({ bus }) => bus },
   { service: 'metrics', slice: ({ metrics }) => metrics },
   { service: 'storage', slice: ({ storage }) => storage },
+  { service: 'outputs', slice: ({ outputs }) => outputs },
 ];
 
 const AT_NEXT_START: readonly { key: string; slice: (settings: Settings) => unknown }[] = [

@@ -20,7 +20,7 @@ export interface Surroundings {
 }
 
 export function resolveSettings(config: Config, secrets: Secrets, around: Surroundings): Settings {
-  const { node, detection, bus, metrics, system, storage } = config;
+  const { node, detection, bus, metrics, system, storage, outputs } = config;
   return freeze({
     nodeId: node.id ?? nodeIdOf(around.hostname),
     dataDir: storage.path === undefined ? around.dataDir : resolve(around.configDir, storage.path),
@@ -32,6 +32,12 @@ export function resolveSettings(config: Config, secrets: Secrets, around: Surrou
       headroomBytes: storage.low_space_threshold_gb * GB,
       cleanupIntervalMs: storage.cleanup_interval_seconds * 1000,
       retention: resolveRetention(storage.retention),
+    },
+    outputs: {
+      rateLimit: {
+        maxEvents: outputs.rate_limit.max_events,
+        perMs: outputs.rate_limit.per_seconds * 1000,
+      },
     },
     bus,
     metrics,

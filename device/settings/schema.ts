@@ -214,6 +214,17 @@ export const config = z.strictObject({
         .prefault({}),
     })
     .prefault({}),
+  outputs: z
+    .strictObject({
+      rate_limit: z
+        .strictObject({
+          max_events: whole(1, 10_000).default(5).meta(help('Stills per camera in this time')),
+          per_seconds: whole(1, 86_400).default(60).meta(help('Length of that time')),
+        })
+        .prefault({})
+        .meta(help('Of event.snapshot.allowed')),
+    })
+    .prefault({}),
   storage: z
     .strictObject({
       path: words.optional().meta(help('Data directory, relative to this file')),
