@@ -32,6 +32,13 @@ export interface CameraDeskOptions {
   readonly onState: (state: CameraPhase) => void;
 }
 
+export interface CameraSummary {
+  readonly cameraId: string;
+  readonly state: CameraPhase;
+  /** For people: the stream, or what is wrong. */
+  readonly detail: string;
+}
+
 /**
  * A camera host moves packets, it does not keep objects: a small heap, collected on the one thread that is awake
  * anyway (helper threads cost a sixth of the whole host in wake-ups, see design/capture-cost.md).
@@ -112,7 +119,7 @@ export class CameraDesk {
   }
 
   /** State and, in words, the streams or what ails them. */
-  summary(): { cameraId: string; state: CameraPhase; detail: string } {
+  summary(): CameraSummary {
     const { state, reason, streams } = this.#state;
     const working = streams.map(
       ({ role, codec, width, height, audio, encoder }) =>
