@@ -57,7 +57,11 @@ export class Cameras {
   async restart(settings: CameraSettings): Promise<void> {
     const { desk, isPaused = false } = this.#entries.get(settings.cameraId) ?? {};
     await desk?.stop();
-    this.#entries.set(settings.cameraId, { settings, desk: isPaused ? null : this.#begin(settings), isPaused });
+    this.#entries.set(settings.cameraId, {
+      settings,
+      desk: isPaused ? null : this.#begin(settings),
+      isPaused,
+    });
   }
 
   /** What changed is none of its process's business. */

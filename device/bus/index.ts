@@ -8,3 +8,4 @@ export {
   type SubscribeOptions,
   type SubscriptionState,
 } from './subscribe.ts';
+export { ResilienceTester, type ResilienceOptions } from './resilience.ts';

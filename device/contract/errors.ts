@@ -343,6 +343,11 @@ export const ERRORS = {
     means: 'There is no such module here.',
     advice: '`status.health.summary` lists all modules.',
   },
+  SCENARIO_UNKNOWN: {
+    fault: 'peer',
+    means: 'There is no resilience scenario of this name.',
+    advice: 'They are listed under `system.resilience.scenarios` in config.yaml.',
+  },
   MODULE_FAILED: {
     fault: 'internal',
     means: 'A module could not say how it is.',

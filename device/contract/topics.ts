@@ -324,6 +324,16 @@ export const TOPICS = {
       message: z.string().nullable(),
     }),
   },
+  'status.resilience.event': {
+    about: 'The resilience tester did something, or was told to.',
+    retain: false,
+    payload: z.object({
+      scenario: z.string(),
+      topic: z.string().nullable(),
+      action: z.enum(['latency', 'drop', 'error', 'enable', 'disable']),
+      details: z.record(z.string(), z.unknown()),
+    }),
+  },
   'analytics.persistence.cursor': {
     about: 'How far the index is behind what happened.',
     retain: true,

@@ -60,6 +60,7 @@ const SERVICES: readonly { service: Service; slice: (settings: Settings) => unkn
 
 const AT_NEXT_START: readonly { key: string; slice: (settings: Settings) => unknown }[] = [
   { key: 'node.id', slice: ({ nodeId }) => nodeId },
+  { key: 'system.resilience', slice: ({ resilience }) => resilience },
   { key: 'storage.path', slice: ({ dataDir }) => dataDir },
   { key: 'system.logging.log_level', slice: ({ logLevel }) => logLevel },
 ];

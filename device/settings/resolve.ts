@@ -39,6 +39,19 @@ export function resolveSettings(config: Config, secrets: Secrets, around: Surrou
         perMs: outputs.rate_limit.per_seconds * 1000,
       },
     },
+    resilience: {
+      enabled: system.resilience.enabled,
+      scenarios: system.resilience.scenarios.map(
+        ({ name, topic, latency_ms, drop_probability, error_probability, enabled }) => ({
+          name,
+          topic,
+          latencyMs: latency_ms,
+          dropProbability: drop_probability,
+          errorProbability: error_probability,
+          enabled,
+        }),
+      ),
+    },
     bus,
     metrics,
   });
