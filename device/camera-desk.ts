@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { cameraPayload, publishFact, publishFootage, type Bus } from './bus/index.ts';
+import { CameraQuestions } from './camera-questions.ts';
 import { CodedError, type ErrorReport } from './contract/errors.ts';
 import type { CameraFact, CameraPhase, EventFact, EventState, Fact, GapFact } from './contract/facts.ts';
 import type { CameraHostCommand, CameraHostMessage } from './contract/host.ts';
@@ -13,6 +14,7 @@ import type { Log } from './kernel/log.ts';
 import { TaskSet } from './kernel/tasks.ts';
 import type { Library } from './library/index.ts';
 import { MetricsDesk } from './metrics-desk.ts';
+import type { Snapshot } from './stills.ts';
 
 export interface CameraDeskOptions {
   readonly settings: CameraSettings;
@@ -59,6 +61,7 @@ export class CameraDesk {
   readonly #o: CameraDeskOptions;
   readonly #child: SupervisedChild<CameraHostCommand, CameraHostMessage>;
   readonly #metrics: MetricsDesk;
+  readonly #questions: CameraQuestions;
   readonly #streams = new Map<StreamRole, CameraFact>();
   readonly #openEvents = new Map<string, EventState>();
   readonly #tasks: TaskSet;
@@ -91,11 +94,13 @@ export class CameraDesk {
       drainMs: 10_000,
       onMessage: (message) => {
         if (message.type === 'metrics') this.#metrics.answer(message);
+        else if (message.type === 'answer') this.#questions.answer(message);
         else this.#take(message.fact);
       },
       onExit: (exit) => this.#mourn(exit),
     });
     this.#metrics = new MetricsDesk(clock, (request) => this.#child.send(request));
+    this.#questions = new CameraQuestions(clock, (command) => this.#child.send(command));
     this.#state = cameraPayload(settings.cameraId, [], null);
   }
 
@@ -116,6 +121,22 @@ export class CameraDesk {
 
   metrics(): Promise<readonly object[]> {
     return this.#metrics.ask();
+  }
+
+  /** A picture of now. @throws CodedError CAMERA_NOT_RUNNING, COMMAND_TIMEOUT, and what the disk says */
+  async snapshot(): Promise<Snapshot> {
+    return (await this.#questions.ask({ kind: 'snapshot' })) as Snapshot;
+  }
+
+  /** Begins an event that nobody saw; its id. @throws CodedError CAMERA_NOT_RUNNING, COMMAND_TIMEOUT */
+  async testEvent(label: string, durationMs: number): Promise<string> {
+    const answer = await this.#questions.ask({ kind: 'event', label, durationMs });
+    return (answer as { eventId: string }).eventId;
+  }
+
+  /** How it is now. */
+  get state(): Payload<'status.camera.*'> {
+    return this.#state;
   }
 
   /** State and, in words, the streams or what ails them. */
@@ -179,6 +200,7 @@ export class CameraDesk {
       this.#takeEvent({ type: 'event', phase: 'end', event: ended, frameArrivedUtcMs: 0 });
     }
     this.#streams.clear();
+    this.#questions.giveUp();
     if (!expected) {
       const how = signal ?? `exit ${code}`;
       this.#o.meter.count('spyoncino_child_exits_total', { child: 'camera', reason: how });

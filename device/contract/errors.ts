@@ -415,6 +415,13 @@ export class CodedError extends Error {
     return { code: this.code, message: this.message, advice: this.advice };
   }
 
+  /** As it was before it became a report. */
+  static revive({ code, message }: ErrorReport): CodedError {
+    const error = new CodedError(code);
+    error.message = message;
+    return error;
+  }
+
   /** `error` itself when it is coded already, else wrapped under `code` with the original as cause. */
   static from(error: unknown, code: ErrorCode): CodedError {
     if (error instanceof CodedError) return error;
