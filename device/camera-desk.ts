@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { cameraPayload, publishFact, publishFootage, type Bus } from './bus/index.ts';
+import { cameraPayload, publishFact, publishFootage, type Bus, type OriginalTopics } from './bus/index.ts';
 import { CameraQuestions } from './camera-questions.ts';
 import { CodedError, type ErrorReport } from './contract/errors.ts';
 import type { CameraFact, CameraPhase, EventFact, EventState, Fact, GapFact } from './contract/facts.ts';
@@ -23,7 +23,8 @@ export interface CameraDeskOptions {
   readonly detectSocket: string;
   /** Names the next process; never gives the same name twice, whichever camera asks. */
   readonly nextRun: () => string;
-  readonly bus: Bus;
+  readonly bus: Pick<Bus, 'publish'>;
+  readonly original: OriginalTopics;
   readonly library: Library;
   readonly meter: Meter;
   readonly clock: Clock;
@@ -154,7 +155,7 @@ export class CameraDesk {
   }
 
   #take(fact: Fact): void {
-    const { bus, library } = this.#o;
+    const { bus, library, original } = this.#o;
     switch (fact.type) {
       case 'camera':
         this.#streams.set(fact.role, fact);
@@ -166,17 +167,23 @@ export class CameraDesk {
         break;
       case 'clip.ready':
       case 'segment.ready':
-        this.#tasks.run('publish footage', async () =>
-          publishFootage(bus, fact, await library.footage(fact)),
-        );
+        this.#tasks.run('publish footage', async () => {
+          publishFootage(bus, fact, await library.footage(fact));
+          if (fact.type === 'clip.ready') original.take(fact);
+        });
         break;
       case 'still':
         library.take(fact);
+        original.take(fact);
         break;
       case 'gap':
         library.take(fact);
         publishFact(bus, fact);
         this.#o.onGap(fact);
+        break;
+      case 'motion':
+        publishFact(bus, fact);
+        original.take(fact);
         break;
       default:
         publishFact(bus, fact);
@@ -188,6 +195,7 @@ export class CameraDesk {
     if (phase === 'end') this.#openEvents.delete(event.eventId);
     else this.#openEvents.set(event.eventId, event);
     publishFact(this.#o.bus, fact);
+    this.#o.original.take(fact);
     this.#o.library.take(fact);
     if (phase === 'new') {
       this.#o.meter.observe('spyoncino_frame_to_event_ms', this.#o.clock.utcMs() - frameArrivedUtcMs);

@@ -1,8 +1,8 @@
 import type { Cameras } from './cameras.ts';
 import { CodedError } from './contract/errors.ts';
-import type { EventSummary } from './contract/library.ts';
+import type { Cursor, EventSummary, Page } from './contract/library.ts';
 import { moduleName, type Module } from './contract/modules.ts';
-import type { Handlers } from './control/index.ts';
+import type { Handlers, Order } from './control/index.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Library } from './library/index.ts';
 import type { ConfigKeeper, UpdateResult } from './settings/index.ts';
@@ -33,8 +33,8 @@ export function createHandlers(o: HandlersOptions): Handlers {
     await Promise.all(pausable.map((pausing) => pausing.setPaused(paused)));
     return { modules: named.map(moduleName) };
   };
-  const pause: Handlers['pipeline.pause'] = ({ module }) => setPaused(module, true);
-  const resume: Handlers['pipeline.resume'] = ({ module }) => setPaused(module, false);
+  const pause = ({ module }: Pick<Order, 'module'>) => setPaused(module, true);
+  const resume = ({ module }: Pick<Order, 'module'>) => setPaused(module, false);
 
   return {
     'pipeline.pause': pause,
@@ -74,7 +74,7 @@ export function createHandlers(o: HandlersOptions): Handlers {
       const eventId = 'item_id' in wanted ? wanted.item_id : await latestOf(o.library, wanted.camera_id);
       const event = await o.library.ask('getEvent', { eventId });
       const clipId = event?.clipId ?? eventId;
-      const path = await o.library.materialiseClip(clipId);
+      const { path } = await o.library.ask('materialiseClip', clipId);
       return { item_id: eventId, camera_id: event?.cameraId ?? null, path, content_type: 'video/mp4' };
     },
 
@@ -84,7 +84,11 @@ export function createHandlers(o: HandlersOptions): Handlers {
       const startUtcMs = endUtcMs - hours * HOUR_MS;
       const cameras = await Promise.all(
         ids.map(async (cameraId) => {
-          const { coverage, gaps, events } = await o.library.ask('timeline', { cameraId, startUtcMs, endUtcMs });
+          const { coverage, gaps, events } = await o.library.ask('timeline', {
+            cameraId,
+            startUtcMs,
+            endUtcMs,
+          });
           return {
             camera_id: cameraId,
             coverage: coverage.map((range) => ({ start_ts: range.startUtcMs, end_ts: range.endUtcMs })),
@@ -131,11 +135,14 @@ async function summary({ library, clock }: HandlersOptions, hours: number): Prom
   let total = 0;
   let first: number | null = null;
   let last: number | null = null;
-  let page: Awaited<ReturnType<typeof read>> | null = null;
-  const read = (after: NonNullable<typeof page>['next']) =>
-    library.ask('listEvents', { startUtcMs, endUtcMs, limit: 500, ...(after ? { after } : {}) });
+  let after: Cursor | null = null;
   do {
-    page = await read(page?.next ?? null);
+    const page: Page<EventSummary> = await library.ask('listEvents', {
+      startUtcMs,
+      endUtcMs,
+      limit: 500,
+      ...(after ? { after } : {}),
+    });
     for (const { label, cameraId, startUtcMs: atUtcMs } of page.items) {
       byLabel[label] = (byLabel[label] ?? 0) + 1;
       byCamera[cameraId] = (byCamera[cameraId] ?? 0) + 1;
@@ -143,7 +150,8 @@ async function summary({ library, clock }: HandlersOptions, hours: number): Prom
       last ??= atUtcMs;
       first = atUtcMs;
     }
-  } while (page.next && total < MAX_SUMMARISED);
+    after = page.next;
+  } while (after && total < MAX_SUMMARISED);
   return {
     hours,
     stats: {
@@ -152,7 +160,7 @@ async function summary({ library, clock }: HandlersOptions, hours: number): Prom
       by_camera: byCamera,
       first_event: first,
       last_event: last,
-      is_complete: page.next === null,
+      is_complete: after === null,
     },
   };
 }

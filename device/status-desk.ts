@@ -5,19 +5,19 @@ import { summarise, type HealthSummary } from './health/index.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Log } from './kernel/log.ts';
 import { TaskSet } from './kernel/tasks.ts';
+import type { Library } from './library/index.ts';
 
 export interface StatusDeskOptions {
   /** All there are now. */
   readonly modules: () => readonly Module[];
-  readonly busStatus: () => Payload<'status.bus'>;
-  readonly cursor: () => Payload<'analytics.persistence.cursor'>;
+  readonly library: Pick<Library, 'lag'>;
   readonly bus: Pick<Bus, 'publish'>;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 const HEALTH_EVERY_MS = 10_000;
-const BUS_EVERY_MS = 5000;
+const CURSOR_EVERY_MS = 5000;
 
 /** Says periodically how the agent is. Truth is asked for when it is told, never remembered. */
 export class StatusDesk implements AsyncDisposable {
@@ -32,14 +32,37 @@ export class StatusDesk implements AsyncDisposable {
 
   start(): void {
     this.#every('health', HEALTH_EVERY_MS, () => this.tellHealth());
-    this.#every('status of the bus', BUS_EVERY_MS, () => {
-      this.#o.bus.publish('status.bus', this.#o.busStatus());
-      this.#o.bus.publish('analytics.persistence.cursor', this.#o.cursor());
+    this.#every('cursor of the index', CURSOR_EVERY_MS, () => {
+      const { waiting, oldestUtcMs } = this.#o.library.lag;
+      const nowUtcMs = this.#o.clock.utcMs();
+      this.#o.bus.publish('analytics.persistence.cursor', {
+        cursor_id: 'index',
+        topic: 'event.*',
+        event_timestamp: oldestUtcMs,
+        lag_seconds: oldestUtcMs === null ? 0 : Math.max(0, nowUtcMs - oldestUtcMs) / 1000,
+        backlog: waiting,
+      });
     });
   }
 
   summary(): HealthSummary {
     return summarise(this.#o.modules());
+  }
+
+  /** Whether it does what it is there for: some camera works, and footage can be kept. */
+  get isReady(): boolean {
+    return this.stuck() === null;
+  }
+
+  /** Why the box does not do its work, though it should; null while it does. */
+  stuck(): string | null {
+    const { modules } = this.summary();
+    const inputs = Object.entries(modules).filter(([id]) => id.startsWith('modules.input.'));
+    const cameras = inputs.flatMap(([, { instances }]) => Object.values(instances ?? {}));
+    const wanted = cameras.filter(({ status }) => status !== 'disabled');
+    if (wanted.length > 0 && wanted.every(({ status }) => status === 'error')) return 'no camera works';
+    const storage = modules['modules.storage.retention'];
+    return storage?.status === 'error' ? 'footage cannot be kept' : null;
   }
 
   /** Beside its turn, when something has just changed. */

@@ -1,3 +1,4 @@
+export { publishConfigFact } from './config-facts.ts';
 export { createBus, type Bus, type BusLimits, type BusOptions } from './broker.ts';
 export { cameraPayload, publishFact, publishFootage } from './facts.ts';
 export { OriginalTopics, type OriginalTopicsOptions } from './original.ts';

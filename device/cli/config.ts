@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { KeyChange } from '../contract/config.ts';
 import { CodedError } from '../contract/errors.ts';
 import {
   configJsonSchema,
@@ -7,7 +8,6 @@ import {
   loadSettings,
   planChange,
   planInWords,
-  type KeyChange,
   type LoadedSettings,
   type LoadOptions,
   type Snapshot,

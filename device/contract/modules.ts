@@ -27,7 +27,7 @@ export interface Module {
 /** Takes effect at once. Not kept over a restart of the agent; what should last belongs in the configuration. */
 export interface ModulePausing {
   readonly isPaused: boolean;
-  setPaused(paused: boolean): void;
+  setPaused(paused: boolean): void | Promise<void>;
 }
 
 /** `modules.input.rtsp_camera[porch]` */

@@ -1,14 +1,6 @@
+import type { KeyChange } from '../contract/config.ts';
 import { canonicalJson } from './fingerprint.ts';
 import { isTree, type Tree } from './tree.ts';
-
-/** One key that says something else than before. */
-export interface KeyChange {
-  /** As people name it: `cameras.porch.fps`. */
-  readonly key: string;
-  /** undefined where the key was not, or no longer is, there. */
-  readonly before?: unknown;
-  readonly after?: unknown;
-}
 
 /** What differs between two configurations, key by key, in the order of the keys. Cameras go by their id. Pure. */
 export function diffConfig(before: Tree, after: Tree): readonly KeyChange[] {

@@ -1,9 +1,8 @@
-export { diffConfig, type KeyChange } from './diff.ts';
+export { diffConfig } from './diff.ts';
 export { History, writtenOf, type Snapshot } from './history.ts';
 export {
   ConfigKeeper,
   type Applier,
-  type ConfigFact,
   type ConfigKeeperOptions,
   type HealthLevel,
   type UpdateRequest,

@@ -1,19 +1,19 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CodedError, type ErrorReport } from '../contract/errors.ts';
+import type { ConfigFact, KeyChange } from '../contract/config.ts';
+import { CodedError } from '../contract/errors.ts';
 import type { Settings } from '../contract/settings.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { replaceFile } from '../kernel/durable-file.ts';
 import type { Log } from '../kernel/log.ts';
 import { TaskSet } from '../kernel/tasks.ts';
 import { Turns, TurnsTaken } from '../kernel/turns.ts';
-import { diffConfig, type KeyChange } from './diff.ts';
+import { diffConfig } from './diff.ts';
 import { editConfig } from './edit.ts';
 import { readText } from './files.ts';
 import { History, writtenOf, type Snapshot } from './history.ts';
 import { loadSettings, type LoadedSettings, type LoadOptions } from './load.ts';
 import { planChange, planInWords, type ChangePlan } from './plan.ts';
-import type { Config } from './schema.ts';
 import type { Tree } from './tree.ts';
 
 /** Best first. */
@@ -26,26 +26,8 @@ export interface Applier {
   apply(plan: ChangePlan, settings: Settings): Promise<void>;
   /** How the parts are, by name (`camera.porch`, `detector`, …); those that say nothing are not judged. */
   health(): ReadonlyMap<string, HealthLevel>;
+  tell(fact: ConfigFact): void;
 }
-
-export type ConfigFact =
-  | {
-      readonly type: 'snapshot';
-      readonly fingerprint: string;
-      readonly author: string;
-      readonly changes: readonly KeyChange[];
-      readonly config: Config;
-    }
-  | { readonly type: 'rejected'; readonly author: string; readonly reason: ErrorReport }
-  | {
-      readonly type: 'rollback';
-      /** What counts now. */
-      readonly fingerprint: string;
-      readonly from: string;
-      /** `request`: somebody asked for it. Else the change did not work out, and why. */
-      readonly reason: 'request' | ErrorReport;
-      readonly author: string;
-    };
 
 export interface ConfigKeeperOptions {
   /** How the files are read; a candidate is read in the same way. */
@@ -54,7 +36,6 @@ export interface ConfigKeeperOptions {
   readonly stateDir: string;
   readonly clock: Clock;
   readonly log: Log;
-  readonly emit: (fact: ConfigFact) => void;
 }
 
 export interface UpdateRequest {
@@ -93,6 +74,8 @@ export class ConfigKeeper implements AsyncDisposable {
   readonly #tasks: TaskSet;
   #current: LoadedSettings;
   #applier: Applier | null = null;
+  /** What happened before anybody listened. */
+  readonly #untold: ConfigFact[] = [];
   /** The change that waits to be confirmed: what to go back to, and how things were before it. */
   #trial: Trial | null = null;
 
@@ -116,7 +99,7 @@ export class ConfigKeeper implements AsyncDisposable {
     if (latest?.fingerprint !== current.fingerprint) {
       await keeper.#remember(current, FILE, latest ? diffConfig(writtenOf(latest), current.written) : []);
     }
-    if (undone) options.emit({ ...undone, fingerprint: current.fingerprint });
+    if (undone) keeper.#untold.push({ ...undone, fingerprint: current.fingerprint });
     return keeper;
   }
 
@@ -131,6 +114,7 @@ export class ConfigKeeper implements AsyncDisposable {
   /** From now on changes reach `applier`. Tells what it runs on. */
   serve(applier: Applier): void {
     this.#applier = applier;
+    for (const fact of this.#untold.splice(0)) applier.tell(fact);
     this.#tell(FILE, []);
   }
 
@@ -152,7 +136,13 @@ export class ConfigKeeper implements AsyncDisposable {
       if (!snapshot) throw new CodedError('CONFIG_UNKNOWN', fingerprint);
       const from = this.#current.fingerprint;
       const result = await this.#change(snapshot.text, author, false);
-      this.#o.emit({ type: 'rollback', fingerprint: result.fingerprint, from, reason: 'request', author });
+      this.#applier?.tell({
+        type: 'rollback',
+        fingerprint: result.fingerprint,
+        from,
+        reason: 'request',
+        author,
+      });
       return result;
     });
   }
@@ -176,7 +166,7 @@ export class ConfigKeeper implements AsyncDisposable {
         error,
         error instanceof TurnsTaken ? 'CONFIG_BUSY' : 'CONFIG_APPLY_FAILED',
       );
-      this.#o.emit({ type: 'rejected', author, reason: reason.report() });
+      this.#applier?.tell({ type: 'rejected', author, reason: reason.report() });
       throw reason;
     }
   }
@@ -268,13 +258,13 @@ export class ConfigKeeper implements AsyncDisposable {
     await this.#remember(confirmed, 'revert', diffConfig(failed.written, confirmed.written));
     await this.#history.setPending(null);
     const { fingerprint } = confirmed;
-    this.#o.emit({ type: 'rollback', fingerprint, from: failed.fingerprint, reason, author });
+    this.#applier?.tell({ type: 'rollback', fingerprint, from: failed.fingerprint, reason, author });
     this.#tell('revert', diffConfig(failed.written, confirmed.written));
   }
 
   #tell(author: string, changes: readonly KeyChange[]): void {
     const { fingerprint, config } = this.#current;
-    this.#o.emit({ type: 'snapshot', fingerprint, author, changes, config });
+    this.#applier?.tell({ type: 'snapshot', fingerprint, author, changes, config });
   }
 
   async #remember(

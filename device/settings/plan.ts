@@ -2,7 +2,7 @@ import type { CameraSettings, Settings } from '../contract/settings.ts';
 import { canonicalJson } from './fingerprint.ts';
 
 /** A part of the running agent that is built from a slice of the settings, and can be built anew by itself. */
-export type Service = 'detector' | 'bus' | 'metrics' | 'storage' | 'outputs';
+export type Service = 'detector' | 'storage' | 'outputs';
 
 export type Step =
   | {
@@ -52,13 +52,14 @@ const ACTION_WORDS = { start: 'starts', stop: 'stops', restart: 'restarts', adju
 
 const SERVICES: readonly { service: Service; slice: (settings: Settings) => unknown }[] = [
   { service: 'detector', slice: ({ detection }) => detection },
-  { service: 'bus', slice: ({ bus }) => bus },
-  { service: 'metrics', slice: ({ metrics }) => metrics },
   { service: 'storage', slice: ({ storage }) => storage },
   { service: 'outputs', slice: ({ outputs }) => outputs },
 ];
 
 const AT_NEXT_START: readonly { key: string; slice: (settings: Settings) => unknown }[] = [
+  { key: 'bus', slice: ({ bus }) => bus },
+  { key: 'metrics', slice: ({ metrics }) => metrics },
+  { key: 'storage.media_id', slice: ({ storage }) => storage.mediaId },
   { key: 'node.id', slice: ({ nodeId }) => nodeId },
   { key: 'system.resilience', slice: ({ resilience }) => resilience },
   { key: 'storage.path', slice: ({ dataDir }) => dataDir },

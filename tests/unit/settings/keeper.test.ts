@@ -2,13 +2,9 @@ import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { ConfigFact } from '../../../device/contract/config.ts';
 import type { Settings } from '../../../device/contract/settings.ts';
-import {
-  ConfigKeeper,
-  type Applier,
-  type ConfigFact,
-  type HealthLevel,
-} from '../../../device/settings/keeper.ts';
+import { ConfigKeeper, type Applier, type HealthLevel } from '../../../device/settings/keeper.ts';
 import type { ChangePlan } from '../../../device/settings/plan.ts';
 import { ManualClock } from '../record/manual-clock.ts';
 import { configDir } from './config-dir.ts';
@@ -43,6 +39,10 @@ class FakeAgent implements Applier {
   health(): ReadonlyMap<string, HealthLevel> {
     return new Map(this.parts);
   }
+
+  tell(fact: ConfigFact): void {
+    facts.push(fact);
+  }
 }
 
 let dir: Awaited<ReturnType<typeof configDir>>;
@@ -57,7 +57,6 @@ const open = async (): Promise<ConfigKeeper> => {
     stateDir: join(dir.path, 'state'),
     clock,
     log: pino({ enabled: false }),
-    emit: (fact) => facts.push(fact),
   });
   opened.serve(agent);
   return opened;

@@ -35,11 +35,11 @@ test('the order of cameras, their names and how long footage is kept restart not
 
 test('what stops goes first, what starts comes last', async () => {
   const before = { cameras: [camera('a'), camera('b', { enabled: false }), camera('c')] };
-  const after = { cameras: [camera('b'), camera('c', { enabled: false })], metrics: { port: 9999 } };
+  const after = { cameras: [camera('b'), camera('c', { enabled: false })], detection: { workers: 1 } };
   expect((await plan(before, after)).steps).toEqual([
     { kind: 'camera', action: 'stop', cameraId: 'a' },
     { kind: 'camera', action: 'stop', cameraId: 'c' },
-    { kind: 'service', service: 'metrics' },
+    { kind: 'service', service: 'detector' },
     { kind: 'camera', action: 'start', cameraId: 'b' },
   ]);
 });
