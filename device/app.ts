@@ -1,21 +1,32 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createBus } from './bus/index.ts';
-import { CameraDesk } from './camera-desk.ts';
+import { createBus, OriginalTopics, publishConfigFact, ResilienceTester } from './bus/index.ts';
+import type { CameraSummary } from './camera-desk.ts';
+import { Cameras } from './cameras.ts';
+import type { Caller } from './contract/access.ts';
 import type { ErrorReport } from './contract/errors.ts';
-import type { CameraPhase } from './contract/facts.ts';
-import type { Settings } from './contract/settings.ts';
+import type { Module } from './contract/modules.ts';
+import type { DetectionSettings, Settings } from './contract/settings.ts';
+import { AuditFile, CommandDoor, type CommandOutcome } from './control/index.ts';
 import { DetectDesk, publishDetectorState } from './detect-desk.ts';
-import { createMeter, mergeMetrics, serveMetrics } from './health/index.ts';
+import { createHandlers } from './handlers.ts';
+import { createMeter, mergeMetrics, serveMetrics, Watchdog } from './health/index.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Log } from './kernel/log.ts';
+import { Slot } from './kernel/slot.ts';
 import { openLibrary } from './library/index.ts';
+import { modulesOf, partsOf } from './modules.ts';
+import type { ChangePlan, ConfigKeeper } from './settings/index.ts';
+import { StatusDesk } from './status-desk.ts';
 import { StorageDesk } from './storage-desk.ts';
 
 export interface AppOptions {
-  readonly settings: Settings;
+  /** Ours from now on: it is told how the agent is, and closed with it. */
+  readonly config: ConfigKeeper;
   readonly version: string;
+  /** For systemd's notifications. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -26,6 +37,7 @@ export interface App extends AsyncDisposable {
   /** Resolves once every camera and the detector either work or have said why not. */
   readonly settled: Promise<void>;
   state(): AppState;
+  command(request: unknown, caller: Caller): Promise<CommandOutcome>;
 }
 
 export interface AppState {
@@ -35,27 +47,29 @@ export interface AppState {
   readonly library: readonly ErrorReport[];
 }
 
-export interface CameraSummary {
-  readonly cameraId: string;
-  readonly state: CameraPhase;
-  /** For people: the stream, or what is wrong. */
-  readonly detail: string;
-}
-
 /**
  * Joins the rooms into one running agent. Sinks are built first and sources last, so that taking down in
  * reverse order drains in the direction the data flows.
  */
-export async function startApp({ settings, version, clock, log }: AppOptions): Promise<App> {
+export async function startApp({ config, version, env, clock, log }: AppOptions): Promise<App> {
   await using building = new AsyncDisposableStack();
-  await mkdir(settings.dataDir, { recursive: true });
+  const { settings } = config.current;
+  const { dataDir, logLevel } = settings;
+  const stateDir = join(dataDir, 'state');
+  await mkdir(dataDir, { recursive: true });
 
   const meter = building.use(createMeter({ process: 'agent' }));
-  const bus = building.use(
+  const audit = building.use(new AuditFile(stateDir, log));
+  const broker = building.use(
     await createBus({ nodeId: settings.nodeId, ...settings.bus, version, meter, log, clock }),
   );
+  const tester = settings.resilience.enabled
+    ? building.use(
+        new ResilienceTester({ bus: broker, scenarios: settings.resilience.scenarios, clock, log }),
+      )
+    : null;
+  const bus = tester ?? broker;
 
-  const { dataDir, logLevel } = settings;
   let storage: StorageDesk | null = null;
   const library = await openLibrary({
     dataDir,
@@ -71,53 +85,47 @@ export async function startApp({ settings, version, clock, log }: AppOptions): P
   const runDir = await mkdtemp(join(tmpdir(), 'spyoncino-'));
   building.defer(() => rm(runDir, { recursive: true, force: true }));
   const detectSocket = join(runDir, 'detect.sock');
+  const settling = whenAllHaveSaid(['detector', ...enabled(settings).map(({ cameraId }) => cameraId)]);
 
-  const unsettled = new Set(['detector', ...settings.cameras.map(({ cameraId }) => cameraId)]);
-  const settled = Promise.withResolvers<void>();
-  const settle = (name: string): void => {
-    if (unsettled.delete(name) && unsettled.size === 0) settled.resolve();
-  };
-
-  const detector = new DetectDesk({
-    settings: settings.detection,
-    dataDir,
-    logLevel,
-    socket: detectSocket,
-    meter,
-    clock,
-    log,
-    onState: (state) => {
-      publishDetectorState(bus, state);
-      if (state.state !== 'starting') settle('detector');
-    },
-  });
+  const detector = new Slot<DetectionSettings, DetectDesk>(
+    settings.detection,
+    (now) =>
+      new DetectDesk({
+        settings: now,
+        dataDir,
+        logLevel,
+        socket: detectSocket,
+        meter,
+        clock,
+        log,
+        onState: (state) => {
+          publishDetectorState(bus, state);
+          if (state.state !== 'starting') settling.said('detector');
+        },
+      }),
+  );
   detector.start();
   building.defer(() => detector.stop());
 
+  const { rateLimit } = settings.outputs;
+  const original = new OriginalTopics({ bus, dataDir, rateLimit, meter, clock });
   let lastRun = 0;
-  const nextRun = (): string => (lastRun = Math.max(lastRun + 1, clock.utcMs())).toString(36);
-  const cameras = settings.cameras
-    .filter(({ enabled }) => enabled)
-    .map(
-      (camera) =>
-        new CameraDesk({
-          settings: camera,
-          dataDir,
-          logLevel,
-          detectSocket,
-          nextRun,
-          bus,
-          library,
-          meter,
-          clock,
-          log,
-          onGap: (gap) => storage?.lost(gap),
-          onState: (state) => {
-            if (state === 'running' || state === 'down') settle(camera.cameraId);
-          },
-        }),
-    );
-  for (const { cameraId, enabled } of settings.cameras) if (!enabled) settle(cameraId);
+  const cameras = new Cameras({
+    dataDir,
+    logLevel,
+    detectSocket,
+    nextRun: () => (lastRun = Math.max(lastRun + 1, clock.utcMs())).toString(36),
+    bus,
+    original,
+    library,
+    meter,
+    clock,
+    log,
+    onGap: (gap) => storage?.lost(gap),
+    onState: (cameraId, state) => {
+      if (state === 'running' || state === 'down') settling.said(cameraId);
+    },
+  });
 
   storage = new StorageDesk({
     settings,
@@ -127,37 +135,110 @@ export async function startApp({ settings, version, clock, log }: AppOptions): P
     clock,
     log,
     onMediaChange: () => {
-      for (const camera of cameras) camera.restart();
+      for (const desk of cameras.desks) desk.restart();
     },
   });
   storage.start();
-  building.defer(() => storage?.stop());
+  const storageDesk = storage;
+  building.defer(() => storageDesk.stop());
 
-  const metrics = await serveMetrics({
-    ...settings.metrics,
+  const modules = (): readonly Module[] =>
+    modulesOf({
+      cameras,
+      detector,
+      storage: storageDesk,
+      library,
+      others: [
+        ...(tester
+          ? [{ id: 'modules.status.resilience_tester', instance: null, health: () => tester.health() }]
+          : []),
+      ],
+    });
+  const metrics = building.use(
+    await serveMetrics({
+      ...settings.metrics,
+      log,
+      isReady: () => status.isReady,
+      collect: async () => {
+        const desks = [...(detector.part ? [detector.part] : []), ...cameras.desks];
+        return mergeMetrics(meter.registry, await Promise.all(desks.map((desk) => desk.metrics())));
+      },
+    }),
+  );
+  const status = building.use(new StatusDesk({ modules, library, bus, clock, log }));
+
+  building.use(config);
+  const door = new CommandDoor({
+    handlers: createHandlers({
+      modules,
+      cameras,
+      library,
+      storage: storageDesk,
+      config,
+      toggleScenario: tester && ((name, isArmed) => tester.toggle(name, isArmed)),
+      clock,
+    }),
+    audit: (line) => audit.add(line),
+    clock,
     log,
-    collect: async () => {
-      const children = await Promise.all([detector, ...cameras].map((desk) => desk.metrics()));
-      return mergeMetrics(meter.registry, children);
-    },
   });
-  building.use(metrics);
 
-  for (const camera of cameras) camera.start();
-  building.defer(async () => {
-    await Promise.all(cameras.map((camera) => camera.stop()));
+  for (const camera of enabled(settings)) cameras.add(camera);
+  building.defer(() => cameras.stop());
+  status.start();
+  config.serve({
+    apply: (plan, now) => apply(plan, now),
+    health: () => partsOf(status.summary()),
+    tell: (fact) => publishConfigFact(bus, fact),
   });
+  const watchdog = building.use(new Watchdog({ env, stuck: () => status.stuck(), clock, log }));
+  watchdog.start();
+
+  /** Step by step: what fails names the change that is to be taken back. */
+  async function apply({ steps }: ChangePlan, now: Settings): Promise<void> {
+    for (const step of steps) {
+      if (step.kind === 'service') {
+        if (step.service === 'detector') await detector.restart(now.detection);
+        else if (step.service === 'storage') storageDesk.configure(now);
+        else original.setRateLimit(now.outputs.rateLimit);
+        continue;
+      }
+      const { cameraId, action } = step;
+      const camera = now.cameras.find((each) => each.cameraId === cameraId);
+      if (action === 'stop' || !camera) await cameras.remove(cameraId);
+      else if (action === 'start') cameras.add(camera);
+      else if (action === 'restart') await cameras.slot(cameraId).restart(camera);
+      else if (camera.enabled) cameras.slot(cameraId).adjust(camera);
+    }
+    // Retention goes by camera, too.
+    storageDesk.configure(now);
+  }
 
   const owned = building.move();
   return {
-    busPort: bus.port,
+    busPort: broker.port,
     metricsPort: metrics.port,
-    settled: settled.promise,
+    settled: settling.done,
     state: () => ({
-      cameras: cameras.map((camera) => camera.summary()),
-      detector: detector.summary(),
+      cameras: cameras.summaries(),
+      detector: detector.part?.summary() ?? 'paused',
       library: library.troubles,
     }),
+    command: (request, caller) => door.submit(request, caller),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+const enabled = ({ cameras }: Settings) => cameras.filter((camera) => camera.enabled);
+
+/** Resolves `done` once each of `names` has said something. */
+function whenAllHaveSaid(names: readonly string[]): { done: Promise<void>; said(name: string): void } {
+  const waiting = new Set(names);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return {
+    done: promise,
+    said(name) {
+      if (waiting.delete(name) && waiting.size === 0) resolve();
+    },
   };
 }

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
-import { cameraPayload, publishFact, publishFootage, type Bus } from './bus/index.ts';
+import { cameraPayload, publishFact, publishFootage, type Bus, type OriginalTopics } from './bus/index.ts';
+import { CameraQuestions } from './camera-questions.ts';
 import { CodedError, type ErrorReport } from './contract/errors.ts';
 import type { CameraFact, CameraPhase, EventFact, EventState, Fact, GapFact } from './contract/facts.ts';
 import type { CameraHostCommand, CameraHostMessage } from './contract/host.ts';
@@ -13,6 +14,7 @@ import type { Log } from './kernel/log.ts';
 import { TaskSet } from './kernel/tasks.ts';
 import type { Library } from './library/index.ts';
 import { MetricsDesk } from './metrics-desk.ts';
+import type { Snapshot } from './stills.ts';
 
 export interface CameraDeskOptions {
   readonly settings: CameraSettings;
@@ -21,7 +23,8 @@ export interface CameraDeskOptions {
   readonly detectSocket: string;
   /** Names the next process; never gives the same name twice, whichever camera asks. */
   readonly nextRun: () => string;
-  readonly bus: Bus;
+  readonly bus: Pick<Bus, 'publish'>;
+  readonly original: OriginalTopics;
   readonly library: Library;
   readonly meter: Meter;
   readonly clock: Clock;
@@ -30,6 +33,13 @@ export interface CameraDeskOptions {
   readonly onGap: (gap: GapFact) => void;
   /** The state of the camera has been published. */
   readonly onState: (state: CameraPhase) => void;
+}
+
+export interface CameraSummary {
+  readonly cameraId: string;
+  readonly state: CameraPhase;
+  /** For people: the stream, or what is wrong. */
+  readonly detail: string;
 }
 
 /**
@@ -58,6 +68,7 @@ export class CameraDesk {
   readonly #o: CameraDeskOptions;
   readonly #child: SupervisedChild<CameraHostCommand, CameraHostMessage>;
   readonly #metrics: MetricsDesk;
+  readonly #questions: CameraQuestions;
   readonly #streams = new Map<StreamRole, CameraFact>();
   readonly #openEvents = new Map<string, EventState>();
   readonly #tasks: TaskSet;
@@ -89,11 +100,13 @@ export class CameraDesk {
       drainMs: 10_000,
       onMessage: (message) => {
         if (message.type === 'metrics') this.#metrics.answer(message);
+        else if (message.type === 'answer') this.#questions.answer(message);
         else this.#take(message.fact);
       },
       onExit: (exit) => this.#mourn(exit),
     });
     this.#metrics = new MetricsDesk(clock, (request) => this.#child.send(request));
+    this.#questions = new CameraQuestions(clock, (command) => this.#child.send(command));
     this.#state = cameraPayload(settings.cameraId, [], null);
   }
 
@@ -116,8 +129,24 @@ export class CameraDesk {
     return this.#metrics.ask();
   }
 
+  /** A picture of now. @throws CodedError CAMERA_NOT_RUNNING, COMMAND_TIMEOUT, and what the disk says */
+  async snapshot(): Promise<Snapshot> {
+    return (await this.#questions.ask({ kind: 'snapshot' })) as Snapshot;
+  }
+
+  /** Begins an event that nobody saw; its id. @throws CodedError CAMERA_NOT_RUNNING, COMMAND_TIMEOUT */
+  async testEvent(label: string, durationMs: number): Promise<string> {
+    const answer = await this.#questions.ask({ kind: 'event', label, durationMs });
+    return (answer as { eventId: string }).eventId;
+  }
+
+  /** How it is now. */
+  get state(): Payload<'status.camera.*'> {
+    return this.#state;
+  }
+
   /** State and, in words, the streams or what ails them. */
-  summary(): { cameraId: string; state: CameraPhase; detail: string } {
+  summary(): CameraSummary {
     const { state, reason, streams } = this.#state;
     const working = streams.map(
       ({ role, codec, width, height, audio, encoder }) =>
@@ -131,7 +160,7 @@ export class CameraDesk {
   }
 
   #take(fact: Fact): void {
-    const { bus, library } = this.#o;
+    const { bus, library, original } = this.#o;
     switch (fact.type) {
       case 'camera':
         this.#streams.set(fact.role, fact);
@@ -143,17 +172,23 @@ export class CameraDesk {
         break;
       case 'clip.ready':
       case 'segment.ready':
-        this.#tasks.run('publish footage', async () =>
-          publishFootage(bus, fact, await library.footage(fact)),
-        );
+        this.#tasks.run('publish footage', async () => {
+          publishFootage(bus, fact, await library.footage(fact));
+          if (fact.type === 'clip.ready') original.take(fact);
+        });
         break;
       case 'still':
         library.take(fact);
+        original.take(fact);
         break;
       case 'gap':
         library.take(fact);
         publishFact(bus, fact);
         this.#o.onGap(fact);
+        break;
+      case 'motion':
+        publishFact(bus, fact);
+        original.take(fact);
         break;
       default:
         publishFact(bus, fact);
@@ -165,6 +200,7 @@ export class CameraDesk {
     if (phase === 'end') this.#openEvents.delete(event.eventId);
     else this.#openEvents.set(event.eventId, event);
     publishFact(this.#o.bus, fact);
+    this.#o.original.take(fact);
     this.#o.library.take(fact);
     if (phase === 'new') {
       this.#o.meter.observe('spyoncino_frame_to_event_ms', this.#o.clock.utcMs() - frameArrivedUtcMs);
@@ -177,6 +213,7 @@ export class CameraDesk {
       this.#takeEvent({ type: 'event', phase: 'end', event: ended, frameArrivedUtcMs: 0 });
     }
     this.#streams.clear();
+    this.#questions.giveUp();
     if (!expected) {
       const how = signal ?? `exit ${code}`;
       this.#o.meter.count('spyoncino_child_exits_total', { child: 'camera', reason: how });

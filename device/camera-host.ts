@@ -8,7 +8,10 @@ import { systemClock } from './kernel/clock.ts';
 import { createLog } from './kernel/log.ts';
 
 serveParent<CameraHostStart, CameraHostMessage>(
-  async ({ settings, dataDir, mediaId, logLevel, run, detectSocket }, { signal, send, meterReady }) => {
+  async (
+    { settings, dataDir, mediaId, logLevel, run, detectSocket },
+    { signal, send, meterReady, onRequest },
+  ) => {
     const { cameraId } = settings;
     // Never anything secret: the title is public on the machine.
     process.title = `spyoncino camera ${cameraId}`;
@@ -33,6 +36,12 @@ serveParent<CameraHostStart, CameraHostMessage>(
         meter,
         clock: systemClock,
         log,
+        onReady: (chain) =>
+          onRequest((request) =>
+            request.kind === 'snapshot'
+              ? chain.snapshot()
+              : { eventId: chain.testEvent(request.label, request.durationMs) },
+          ),
       },
       signal,
     );

@@ -1,18 +1,16 @@
-import { open } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { Analysis } from './analysis.ts';
-import { decodeAt, runCapture } from './capture/index.ts';
+import { runCapture } from './capture/index.ts';
 import type { DetectPort } from './contract/detect.ts';
-import type { EventFact, Fact, MotionFact, StillFact } from './contract/facts.ts';
+import type { EventFact, Fact, MotionFact } from './contract/facts.ts';
 import type { Meter } from './contract/metrics.ts';
 import type { CameraSettings } from './contract/settings.ts';
 import type { Clock } from './kernel/clock.ts';
-import { makeDirectoryDurable, renameDurable } from './kernel/durable-file.ts';
 import type { Log } from './kernel/log.ts';
 import { TaskSet } from './kernel/tasks.ts';
-import { createRecorder, expectMedia, recoverFootage, type Recorder } from './record/index.ts';
+import { createRecorder, recoverFootage, type Recorder } from './record/index.ts';
 import { MainPictures } from './sharper.ts';
-import type { BestShot } from './track/index.ts';
+import { Stills, type Snapshot } from './stills.ts';
+import { TestEvents } from './test-events.ts';
 
 export interface CameraChainOptions {
   readonly settings: CameraSettings;
@@ -25,6 +23,16 @@ export interface CameraChainOptions {
   readonly meter: Meter;
   readonly clock: Clock;
   readonly log: Log;
+  /** From now on it can be asked. */
+  readonly onReady?: (chain: CameraChain) => void;
+}
+
+/** What can be asked of a camera's chain beside its work. */
+export interface CameraChain {
+  /** A picture of now. @throws CodedError CAMERA_NOT_RUNNING, and what the disk says */
+  snapshot(): Promise<Snapshot>;
+  /** Begins an event that nobody saw, with its clip; returns its id. */
+  testEvent(label: string, durationMs: number): string;
 }
 
 /**
@@ -52,33 +60,42 @@ export async function runCamera(options: CameraChainOptions, signal: AbortSignal
     log,
   });
 
-  // Of a camera that has been stopped no more pictures come to wait for.
-  const wait = (ms: number): Promise<boolean> =>
-    clock.sleep(ms, signal).then(
-      () => true,
-      () => false,
-    );
-  const stills = new StillTaker({ recorder, cameraId, dataDir, mediaId, tasks, wait }, (fact) => {
-    emit(fact);
-    analysis.setStill(fact.eventId, fact.path);
+  const stills = new Stills({
+    recorder,
+    cameraId,
+    dataDir,
+    mediaId,
+    tasks,
+    clock,
+    signal,
+    onStill(fact) {
+      emit(fact);
+      analysis.setStill(fact.eventId, fact.path);
+    },
   });
   using sharper = new MainPictures({ recorder, meter, clock, log });
+  const tell = (fact: EventFact | MotionFact): void => {
+    record(recorder, fact);
+    emit(fact);
+  };
   const analysis: Analysis = new Analysis({
     camera: settings,
     run,
     detector,
     lockstep: false,
     sharper,
-    emit: (fact) => {
-      record(recorder, fact);
-      emit(fact);
-    },
+    emit: tell,
     onBest: (shot) => stills.take(shot),
     meter,
     clock,
     log,
   });
 
+  const tests = new TestEvents({ cameraId, run, emit: tell, tasks, clock, signal });
+  options.onReady?.({
+    snapshot: () => stills.now(),
+    testEvent: (label, durationMs) => tests.begin(label, durationMs),
+  });
   await runCapture(
     {
       cameraId,
@@ -115,88 +132,4 @@ function record(recorder: Recorder, fact: EventFact | MotionFact): void {
   const { eventId, startUtcMs, endUtcMs, lastSeenUtcMs } = fact.event;
   if (fact.phase === 'new') recorder.openEvent(eventId, startUtcMs);
   else if (fact.phase === 'end') recorder.closeEvent(eventId, endUtcMs ?? lastSeenUtcMs);
-}
-
-interface StillTakerOptions {
-  readonly recorder: Recorder;
-  readonly cameraId: string;
-  readonly dataDir: string;
-  readonly mediaId: string;
-  readonly tasks: TaskSet;
-  /** false: there is nothing to wait for any more. */
-  readonly wait: (ms: number) => Promise<boolean>;
-}
-
-/** The recorded stream may come later than the analysed one, above all where it is encoded first. */
-const STILL_TRIES = 8;
-const STILL_RETRY_MS = 250;
-
-/**
- * Makes a still of an event's best moment from the recorded stream, which is sharper than the analysed one.
- * One at a time; of the shots of one event that wait only the newest counts.
- */
-class StillTaker {
-  readonly #waiting = new Map<string, BestShot>();
-  #busy = false;
-  readonly #o: StillTakerOptions;
-  readonly #onStill: (fact: StillFact) => void;
-
-  constructor(options: StillTakerOptions, onStill: (fact: StillFact) => void) {
-    this.#o = options;
-    this.#onStill = onStill;
-  }
-
-  take(shot: BestShot): void {
-    this.#waiting.set(shot.eventId, shot);
-    if (this.#busy) return;
-    this.#busy = true;
-    this.#o.tasks.run('stills', async () => {
-      try {
-        for (const [eventId, next] of this.#waiting) {
-          this.#waiting.delete(eventId);
-          await this.#make(next);
-        }
-      } finally {
-        this.#busy = false;
-      }
-    });
-  }
-
-  async #make({ eventId, utcMs }: BestShot): Promise<void> {
-    const gop = await this.#gopAt(utcMs);
-    if (!gop) return;
-    const frame = await decodeAt(gop.video, gop.packets, utcMs);
-    if (!frame) return;
-    let jpeg: Uint8Array;
-    try {
-      jpeg = await frame.jpeg();
-    } finally {
-      frame.release();
-    }
-    const { cameraId, dataDir } = this.#o;
-    const day = new Date(utcMs).toISOString().slice(0, 10);
-    const path = join('media', 'stills', cameraId, day, `${eventId}.jpg`);
-    await expectMedia(this.#o);
-    await replaceFile(join(dataDir, path), jpeg);
-    this.#onStill({ type: 'still', cameraId, eventId, path, utcMs, sizeBytes: jpeg.byteLength });
-  }
-
-  async #gopAt(utcMs: number): Promise<ReturnType<Recorder['gopAt']>> {
-    for (let left = STILL_TRIES; ; left--) {
-      const gop = this.#o.recorder.gopAt(utcMs);
-      if (gop || left === 0 || !(await this.#o.wait(STILL_RETRY_MS))) return gop;
-    }
-  }
-}
-
-/** After a power cut the file holds either the old bytes or the new ones. */
-async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
-  await makeDirectoryDurable(dirname(path));
-  const temporary = `${path}.tmp`;
-  {
-    await using file = await open(temporary, 'w');
-    await file.writeFile(bytes);
-    await file.datasync();
-  }
-  await renameDurable(temporary, path);
 }

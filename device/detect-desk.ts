@@ -76,6 +76,10 @@ export class DetectDesk {
     await this.#child.stop();
   }
 
+  get state(): DetectorState {
+    return this.#state;
+  }
+
   /** For people. */
   summary(): string {
     const state = this.#state;
@@ -93,7 +97,7 @@ export class DetectDesk {
   }
 }
 
-export function publishDetectorState(bus: Bus, state: DetectorState): void {
+export function publishDetectorState(bus: Pick<Bus, 'publish'>, state: DetectorState): void {
   bus.publish('status.detector', {
     state: state.state,
     model: state.state === 'running' ? state.info.modelId : null,

@@ -1,5 +1,12 @@
 import { CodedError } from './contract/errors.ts';
-import type { MetricsAnswer, MetricsRequest, StopCommand } from './contract/host.ts';
+import type {
+  CameraAnswer,
+  CameraRequest,
+  CameraRequestCommand,
+  MetricsAnswer,
+  MetricsRequest,
+  StopCommand,
+} from './contract/host.ts';
 import type { ProcessMeter } from './health/index.ts';
 
 interface HostContext<Message> {
@@ -9,6 +16,8 @@ interface HostContext<Message> {
   readonly send: (message: Message) => void;
   /** From now on the parent may ask for the numbers in `meter`. */
   readonly meterReady: (meter: ProcessMeter) => void;
+  /** From now on the parent's requests are answered by `answer`; before that, and where it throws, with an error. */
+  readonly onRequest: (answer: (request: CameraRequest) => unknown) => void;
 }
 
 /**
@@ -20,6 +29,9 @@ export function serveParent<Start extends { type: 'start' }, Message extends obj
 ): void {
   const stopping = new AbortController();
   let meter: ProcessMeter | null = null;
+  let answer: (request: CameraRequest) => unknown = () => {
+    throw new CodedError('CAMERA_NOT_RUNNING', 'it is starting');
+  };
   const stop = (): void => stopping.abort();
   const post = (message: object): void => {
     if (process.connected) process.send!(message, undefined, undefined, () => {});
@@ -29,10 +41,13 @@ export function serveParent<Start extends { type: 'start' }, Message extends obj
   process.on('SIGINT', () => {});
   process.on('SIGTERM', stop);
   process.on('disconnect', stop);
-  process.on('message', (command: Start | MetricsRequest | StopCommand) => {
+  process.on('message', (command: Start | CameraRequestCommand | MetricsRequest | StopCommand) => {
     switch (command.type) {
       case 'start':
         run(command).catch(fail);
+        break;
+      case 'request':
+        answerRequest(command).catch(fail);
         break;
       case 'metrics':
         answerMetrics(command.requestId).catch(fail);
@@ -47,6 +62,7 @@ export function serveParent<Start extends { type: 'start' }, Message extends obj
       signal: stopping.signal,
       send: post,
       meterReady: (ready) => (meter = ready),
+      onRequest: (handler) => (answer = handler),
     };
     await work(start, context);
     if (process.connected) process.disconnect();
@@ -56,6 +72,16 @@ export function serveParent<Start extends { type: 'start' }, Message extends obj
   async function answerMetrics(requestId: number): Promise<void> {
     const metrics = meter ? await meter.registry.getMetricsAsJSON() : [];
     post({ type: 'metrics', requestId, metrics } satisfies MetricsAnswer);
+  }
+
+  async function answerRequest({ requestId, request }: CameraRequestCommand): Promise<void> {
+    let given: CameraAnswer['answer'];
+    try {
+      given = { ok: true, value: await answer(request) };
+    } catch (error) {
+      given = { ok: false, error: CodedError.from(error, 'COMMAND_FAILED').report() };
+    }
+    post({ type: 'answer', requestId, answer: given } satisfies CameraAnswer);
   }
 
   function fail(error: unknown): void {

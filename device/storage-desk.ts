@@ -3,6 +3,7 @@ import type { Bus } from './bus/index.ts';
 import { CodedError, type ErrorReport } from './contract/errors.ts';
 import type { GapFact } from './contract/facts.ts';
 import type { Meter } from './contract/metrics.ts';
+import type { ModulePausing } from './contract/modules.ts';
 import type { Settings } from './contract/settings.ts';
 import type { Payload } from './contract/topics.ts';
 import type { Clock } from './kernel/clock.ts';
@@ -34,11 +35,13 @@ const LEAST_PAUSE_MS = 1000;
  * Looks after the disk: is it the right one, is there room, what has to go, what ails it; and says so on the bus.
  * At every interval, and at once when footage was lost to the disk or something ails the index.
  */
-export class StorageDesk {
+export class StorageDesk implements ModulePausing {
   readonly #o: StorageDeskOptions;
-  readonly #policy: RetentionPolicy;
   readonly #alarms: AlarmBook;
   readonly #stopping = new AbortController();
+  #settings: Settings;
+  #isPaused = false;
+  #freeBytes: number | null = null;
   #urgent = Promise.withResolvers<void>();
   #mediaId: string;
   #published = '';
@@ -47,12 +50,7 @@ export class StorageDesk {
 
   constructor(options: StorageDeskOptions) {
     this.#o = options;
-    const { storage, cameras } = options.settings;
-    this.#policy = {
-      headroomBytes: storage.headroomBytes,
-      limits: storage.retention,
-      cameraLimits: new Map(cameras.map(({ cameraId, recording }) => [cameraId, recording.retention])),
-    };
+    this.#settings = options.settings;
     this.#alarms = new AlarmBook(options.clock);
     this.#mediaId = options.library.mediaId;
   }
@@ -66,6 +64,37 @@ export class StorageDesk {
     await this.#loop;
   }
 
+  /** Goes by `settings` from now on. */
+  configure(settings: Settings): void {
+    this.#settings = settings;
+    this.hurry();
+  }
+
+  /** What ails the storage now. */
+  get alarms(): readonly ErrorReport[] {
+    return this.#alarms.active().map(({ code, message, advice }) => ({ code, message, advice }));
+  }
+
+  /** Numbers for operators. */
+  get details(): Readonly<Record<string, unknown>> {
+    return { root: join(this.#settings.dataDir, 'media'), free_bytes: this.#freeBytes };
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** Paused, nothing is deleted; space, alarms and the disk are looked at all the same. */
+  setPaused(isPaused: boolean): void {
+    this.#isPaused = isPaused;
+    this.hurry();
+  }
+
+  /** Deletes what has to go now; `aggressive`: as much again as should stay free, too. What was deleted. */
+  async cleanUpNow(isAggressive: boolean): Promise<CleanupReport> {
+    return await this.#cleanUp(isAggressive ? 2 : 1);
+  }
+
   /** Footage of a camera was lost. */
   lost({ cameraId, reason }: GapFact): void {
     if (this.#alarms.lost(cameraId, reason)) this.hurry();
@@ -77,7 +106,7 @@ export class StorageDesk {
   }
 
   async #run(): Promise<void> {
-    const { clock, log, settings } = this.#o;
+    const { clock, log } = this.#o;
     const stopped = this.#stopping.signal;
     while (!stopped.aborted) {
       this.#urgent = Promise.withResolvers();
@@ -87,7 +116,7 @@ export class StorageDesk {
       await pause(clock, LEAST_PAUSE_MS, stopped);
       const waiting = new AbortController();
       const end = AbortSignal.any([stopped, waiting.signal]);
-      const rest = pause(clock, Math.max(0, settings.storage.cleanupIntervalMs - LEAST_PAUSE_MS), end);
+      const rest = pause(clock, Math.max(0, this.#settings.storage.cleanupIntervalMs - LEAST_PAUSE_MS), end);
       await Promise.race([rest, this.#urgent.promise]);
       waiting.abort();
     }
@@ -102,7 +131,7 @@ export class StorageDesk {
     }
     const problems: ErrorReport[] = [];
     try {
-      const report = problem ? NOTHING_DONE : await this.#cleanUp();
+      const report = problem || this.#isPaused ? NOTHING_DONE : await this.#cleanUp(1);
       problems.push(...report.problems);
       if (!report.isComplete) this.hurry();
       if (isThere) this.#publishStats(await library.ask('libraryStats'), report);
@@ -113,9 +142,9 @@ export class StorageDesk {
     this.#publishAlarms();
   }
 
-  async #cleanUp(): Promise<CleanupReport> {
+  async #cleanUp(headroomFactor: number): Promise<CleanupReport> {
     const { library, meter, log } = this.#o;
-    const report = await library.ask('cleanup', this.#policy);
+    const report = await library.ask('cleanup', policyOf(this.#settings, headroomFactor));
     for (const { footageClass, reason, files, sizeBytes } of report.deleted) {
       meter.count('spyoncino_deleted_bytes_total', { class: footageClass, reason }, sizeBytes);
       log.info({ class: footageClass, reason, files, sizeBytes }, 'footage was deleted');
@@ -124,7 +153,8 @@ export class StorageDesk {
   }
 
   #publishStats(stats: LibraryStats, { deleted, problems }: CleanupReport): void {
-    const { bus, meter, settings } = this.#o;
+    const { bus, meter } = this.#o;
+    const settings = this.#settings;
     const { disk, classes, stills, writtenBytesPerDay } = stats;
     const { headroomBytes } = settings.storage;
     const usedBytes = disk.totalBytes - disk.freeBytes;
@@ -134,6 +164,7 @@ export class StorageDesk {
       size_bytes: classes[name].sizeBytes,
       oldest_ts: classes[name].oldestUtcMs,
     });
+    this.#freeBytes = disk.freeBytes;
     meter.set('spyoncino_disk_free_bytes', disk.freeBytes);
     bus.publish('storage.stats', {
       root: join(settings.dataDir, 'media'),
@@ -188,3 +219,9 @@ const pause = (clock: Clock, ms: number, signal: AbortSignal): Promise<void> =>
 
 const gigabytes = (bytes: number): number => round(bytes / 1e9, 3);
 const round = (value: number, digits: number): number => Number(value.toFixed(digits));
+
+const policyOf = ({ storage, cameras }: Settings, headroomFactor: number): RetentionPolicy => ({
+  headroomBytes: storage.headroomBytes * headroomFactor,
+  limits: storage.retention,
+  cameraLimits: new Map(cameras.map(({ cameraId, recording }) => [cameraId, recording.retention])),
+});

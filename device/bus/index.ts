@@ -1,5 +1,7 @@
+export { publishConfigFact } from './config-facts.ts';
 export { createBus, type Bus, type BusLimits, type BusOptions } from './broker.ts';
 export { cameraPayload, publishFact, publishFootage } from './facts.ts';
+export { OriginalTopics, type OriginalTopicsOptions } from './original.ts';
 export { globToFilter, matches, mqttToTopic, topicToMqtt } from './names.ts';
 export {
   subscribe,
@@ -7,3 +9,4 @@ export {
   type SubscribeOptions,
   type SubscriptionState,
 } from './subscribe.ts';
+export { ResilienceTester, type ResilienceOptions } from './resilience.ts';

@@ -25,11 +25,13 @@ const VERBS: Readonly<Record<string, { summary: string; load(): Promise<{ verb: 
     summary: 'hold index, disk and chain against each other, and mend what differs',
     load: () => import('./fsck.ts'),
   },
+  config: { summary: 'check, compare and list configurations', load: () => import('./config.ts') },
   models: { summary: 'list, add, verify and measure detection models', load: () => import('./models.ts') },
   verify: {
     summary: 'prove that footage was not altered, and where it stands in the chain',
     load: () => import('./verify.ts'),
   },
+  users: { summary: 'who may sign in, and tokens for programs', load: () => import('./users.ts') },
   version: {
     summary: 'print version, commit, build time and the versions of what does the work',
     load: () => import('./version.ts'),

@@ -7,7 +7,7 @@ import { startApp, type App } from '../app.ts';
 import type { Settings } from '../contract/settings.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { createLog, type Log } from '../kernel/log.ts';
-import { loadSettings, type CameraInput } from '../settings/index.ts';
+import { ConfigKeeper, loadSettings, type CameraInput, type LoadOptions } from '../settings/index.ts';
 import { fetchFootage, type FootageProgress } from './footage.ts';
 import { friendlyPath, parse, PLACES, PLACES_HELP, places, type Verb } from './verb.ts';
 import { readBuildInfo } from './version.ts';
@@ -32,30 +32,32 @@ ${PLACES_HELP}
     });
     const { configDir, configRequired, dataDir, dataDirAsked } = places(values);
     const logLevel = values['log-level'];
-    const load = (fallbackCameras: readonly CameraInput[]) =>
-      loadSettings({
-        configDir,
-        required: configRequired,
-        dataDir,
-        dataDirAsked,
-        env: process.env,
-        ...(logLevel === undefined ? {} : { logLevel }),
-        ...(values.video === undefined
-          ? { fallbackCameras }
-          : { cameras: [{ camera_id: 'video', name: 'Video file', video_file: resolve(values.video) }] }),
-      });
-    let { settings, warnings } = await load([]);
+    const options = (fallbackCameras: readonly CameraInput[]): LoadOptions => ({
+      configDir,
+      required: configRequired,
+      dataDir,
+      dataDirAsked,
+      env: process.env,
+      ...(logLevel === undefined ? {} : { logLevel }),
+      ...(values.video === undefined
+        ? { fallbackCameras }
+        : { cameras: [{ camera_id: 'video', name: 'Video file', video_file: resolve(values.video) }] }),
+    });
+    const { settings, warnings } = await loadSettings(options([]));
     const log = createLog({ name: 'agent', level: settings.logLevel });
-    if (settings.cameras.length === 0) {
-      ({ settings, warnings } = await load([await findCamera(dataDir, log)]));
-    }
     for (const warning of warnings) log.warn(warning);
-    return await runAgent(settings, log);
+    const isUnconfigured = settings.cameras.length === 0;
+    return await runAgent(options(isUnconfigured ? [await findCamera(dataDir, log)] : []), log);
   },
 };
 
-async function runAgent(settings: Settings, log: Log): Promise<number> {
+async function runAgent(load: LoadOptions, log: Log): Promise<number> {
   const { version } = await readBuildInfo();
+  const { dataDir } = (await loadSettings(load)).settings;
+  const config = await ConfigKeeper.open({ load, stateDir: join(dataDir, 'state'), clock: systemClock, log });
+  const { settings } = config.current;
+  // What is wrong with the file was told as a fact, and changes nothing.
+  const onReload = (): void => void config.update({ author: 'file', changes: null }).catch(() => {});
   const stopping = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void => {
     if (stopping.signal.aborted) process.exit(130);
@@ -64,11 +66,12 @@ async function runAgent(settings: Settings, log: Log): Promise<number> {
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  process.on('SIGHUP', onReload);
   const stopped = new Promise<void>((resolve) => {
     stopping.signal.addEventListener('abort', () => resolve(), { once: true });
   });
   try {
-    const app = await startApp({ settings, version, clock: systemClock, log });
+    const app = await startApp({ config, version, env: process.env, clock: systemClock, log });
     try {
       await Promise.race([app.settled, stopped]);
       if (!stopping.signal.aborted) process.stdout.write(welcome(app, settings, version));
@@ -81,6 +84,7 @@ async function runAgent(settings: Settings, log: Log): Promise<number> {
   } finally {
     process.off('SIGINT', onSignal);
     process.off('SIGTERM', onSignal);
+    process.off('SIGHUP', onReload);
   }
 }
 

@@ -115,6 +115,31 @@ export const ERRORS = {
     means: 'secrets.yaml can be read by other users of this machine.',
     advice: 'Run `chmod 600 secrets.yaml`.',
   },
+  CONFIG_NOT_WRITABLE: {
+    fault: 'operator',
+    means: 'config.yaml cannot be written, so nothing was changed.',
+    advice: 'Let the agent’s user write the configuration directory, or change the file yourself and reload.',
+  },
+  CONFIG_APPLY_FAILED: {
+    fault: 'internal',
+    means: 'A part of the agent failed with the new configuration, which was taken back.',
+    advice: 'Read the message, mend the change, and try again.',
+  },
+  CONFIG_REVERTED: {
+    fault: 'operator',
+    means: 'The last change of the configuration did not work out and was taken back.',
+    advice: 'Read the message, mend the change, and try again; `spyoncino config history` still has it.',
+  },
+  CONFIG_UNKNOWN: {
+    fault: 'operator',
+    means: 'There is no configuration with this fingerprint.',
+    advice: '`spyoncino config history` lists those that are kept.',
+  },
+  CONFIG_BUSY: {
+    fault: 'peer',
+    means: 'Too many changes of the configuration wait for each other.',
+    advice: 'Wait for the answers, then try again.',
+  },
   MODEL_UNKNOWN: {
     fault: 'operator',
     means: 'There is no model of this id.',
@@ -242,6 +267,107 @@ export const ERRORS = {
     advice:
       'Connect this Debian-based machine to the network and start again; a test pattern serves until then.',
   },
+  COMMAND_UNKNOWN: {
+    fault: 'peer',
+    means: 'There is no such command.',
+    advice: 'device/design/commands.md lists them all.',
+  },
+  COMMAND_INVALID: {
+    fault: 'peer',
+    means: 'The command is not complete or not well formed; nothing was done.',
+    advice: 'Mend the fields named in the message.',
+  },
+  COMMAND_FAILED: {
+    fault: 'internal',
+    means: 'The command failed in a way we have no better word for.',
+    advice: 'Please report it with the log.',
+  },
+  COMMAND_TIMEOUT: {
+    fault: 'internal',
+    means: 'The command was not done in time.',
+    advice: 'Look at `status.health.summary` for what is stuck, then try again.',
+  },
+  TOO_MANY_REQUESTS: {
+    fault: 'peer',
+    means: 'Too many requests in a short time.',
+    advice: 'Wait a moment; the limits are in config.yaml.',
+  },
+  UNAUTHENTICATED: {
+    fault: 'peer',
+    means: 'Nobody said who asks, or the name or secret is wrong.',
+    advice: 'Sign in, or send a token; `spyoncino users` manages both on the device.',
+  },
+  FORBIDDEN: {
+    fault: 'peer',
+    means: 'This user may not do that.',
+    advice: 'Ask an admin of the device.',
+  },
+  LOCKED_OUT: {
+    fault: 'peer',
+    means: 'Too many wrong passwords or codes from this address; it has to wait.',
+    advice: 'Wait five minutes, then try again.',
+  },
+  PASSWORD_WEAK: {
+    fault: 'peer',
+    means: 'The password is too easy to guess.',
+    advice: 'Use at least 10 characters, not the name, and not one of the most common passwords.',
+  },
+  ACCOUNT_UNKNOWN: {
+    fault: 'operator',
+    means: 'There is no user or token of this name.',
+    advice: '`spyoncino users` lists both.',
+  },
+  ACCOUNT_EXISTS: {
+    fault: 'operator',
+    means: 'There is a user or token of this name already.',
+    advice: 'Choose another name, or remove the old one first.',
+  },
+  ACCOUNT_LAST_ADMIN: {
+    fault: 'operator',
+    means: 'This is the last admin; without one nobody could administer the device.',
+    advice: 'Make another user admin first.',
+  },
+  ACCESS_UNREADABLE: {
+    fault: 'operator',
+    means: 'The list of users is damaged or cannot be read, so nobody can sign in.',
+    advice:
+      'Restore access.json in the state directory from a backup, or delete it to set the device up anew.',
+  },
+  SETUP_CLOSED: {
+    fault: 'peer',
+    means: 'The device has an owner already.',
+    advice: 'Ask the owner for an account.',
+  },
+  MODULE_UNKNOWN: {
+    fault: 'peer',
+    means: 'There is no such module here.',
+    advice: '`status.health.summary` lists all modules.',
+  },
+  SCENARIO_UNKNOWN: {
+    fault: 'peer',
+    means: 'There is no resilience scenario of this name.',
+    advice: 'They are listed under `system.resilience.scenarios` in config.yaml.',
+  },
+  MODULE_FAILED: {
+    fault: 'internal',
+    means: 'A module could not say how it is.',
+    advice: 'Please report it with the log.',
+  },
+  MODULE_NOT_PAUSABLE: {
+    fault: 'peer',
+    means: 'This module cannot be paused.',
+    advice: 'Disable what it does in the configuration instead.',
+  },
+  CAMERA_UNKNOWN: {
+    fault: 'peer',
+    means: 'There is no camera with this id.',
+    advice: '`status.health.summary` lists all cameras.',
+  },
+  CAMERA_NOT_RUNNING: {
+    fault: 'peer',
+    means: 'The camera gives no pictures now.',
+    advice: 'See `status.camera.<id>` for the reason.',
+  },
   PAYLOAD_INVALID: {
     fault: 'internal',
     means: 'A message does not match the schema of its topic.',
@@ -287,6 +413,13 @@ export class CodedError extends Error {
 
   report(): ErrorReport {
     return { code: this.code, message: this.message, advice: this.advice };
+  }
+
+  /** As it was before it became a report. */
+  static revive({ code, message }: ErrorReport): CodedError {
+    const error = new CodedError(code);
+    error.message = message;
+    return error;
   }
 
   /** `error` itself when it is coded already, else wrapped under `code` with the original as cause. */

@@ -16,6 +16,27 @@ export interface MetricsRequest {
   readonly requestId: number;
 }
 
+/** Asked of a camera's chain beside its work. */
+export type CameraRequest =
+  /** A picture of now. */
+  | { readonly kind: 'snapshot' }
+  /** A test event, as if something had been seen. */
+  | { readonly kind: 'event'; readonly label: string; readonly durationMs: number };
+
+export interface CameraRequestCommand {
+  readonly type: 'request';
+  readonly requestId: number;
+  readonly request: CameraRequest;
+}
+
+export interface CameraAnswer {
+  readonly type: 'answer';
+  readonly requestId: number;
+  readonly answer:
+    | { readonly ok: true; readonly value: unknown }
+    | { readonly ok: false; readonly error: ErrorReport };
+}
+
 /** Finish what is open, then exit 0. */
 export interface StopCommand {
   readonly type: 'stop';
@@ -33,9 +54,9 @@ export interface CameraHostStart {
   readonly detectSocket: string;
 }
 
-export type CameraHostCommand = CameraHostStart | MetricsRequest | StopCommand;
+export type CameraHostCommand = CameraHostStart | CameraRequestCommand | MetricsRequest | StopCommand;
 
-export type CameraHostMessage = { readonly type: 'fact'; readonly fact: Fact } | MetricsAnswer;
+export type CameraHostMessage = { readonly type: 'fact'; readonly fact: Fact } | CameraAnswer | MetricsAnswer;
 
 export interface DetectHostStart {
   readonly type: 'start';

@@ -123,6 +123,18 @@ export interface CameraSettings {
   readonly recording: RecordingSettings;
 }
 
+/** Trouble made on purpose, on every topic that fits. */
+export interface ScenarioSettings {
+  readonly name: string;
+  /** A topic or a glob. */
+  readonly topic: string;
+  readonly latencyMs: number;
+  readonly dropProbability: number;
+  readonly errorProbability: number;
+  /** Armed from the start. */
+  readonly enabled: boolean;
+}
+
 export interface DetectionSettings {
   readonly backend: BackendName | 'auto';
   readonly model: string;
@@ -137,6 +149,15 @@ export interface Settings {
   readonly cameras: readonly CameraSettings[];
   readonly detection: DetectionSettings;
   readonly storage: StorageSettings;
+  readonly outputs: {
+    /** Of `event.snapshot.allowed`, per camera. */
+    readonly rateLimit: { readonly maxEvents: number; readonly perMs: number };
+  };
+  readonly resilience: {
+    /** Whether the tester stands on the bus at all; its scenarios may then be armed at run time. */
+    readonly enabled: boolean;
+    readonly scenarios: readonly ScenarioSettings[];
+  };
   readonly bus: { readonly host: string; readonly port: number };
   readonly metrics: { readonly host: string; readonly port: number };
 }

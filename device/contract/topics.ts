@@ -3,6 +3,8 @@
  * on MQTT `event.new` is `spyoncino/<node>/event/new`. `*` in a name stands for one segment (a camera id).
  */
 import { z } from 'zod';
+import type { Role } from './access.ts';
+import { commandRequest } from './commands.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
 
 const box = z.tuple([z.number(), z.number(), z.number(), z.number()]).meta({
@@ -77,7 +79,42 @@ interface TopicSpec {
   readonly about: string;
   readonly retain: boolean;
   readonly payload: z.ZodObject;
+  /**
+   * Set where clients publish and the agent listens: the least that such a client must be. Whether it may do what
+   * it asks for is decided by the command itself.
+   */
+  readonly request?: Role;
 }
+
+const moduleHealth = z.object({
+  status: z.enum(['disabled', 'healthy', 'degraded', 'error']),
+  reasons: z.array(errorReport),
+  details: z.record(z.string(), z.unknown()),
+});
+const fingerprint = z.string().regex(/^[0-9a-f]{64}$/);
+const keyChanges = z.array(
+  z.object({ key: z.string(), before: z.unknown().optional(), after: z.unknown().optional() }),
+);
+
+/** Payloads of the original Python system. */
+const originalVersion = { schema_version: z.literal('1.0.0') };
+const originalDetection = z.object({
+  ...originalVersion,
+  camera_id: z.string(),
+  detector_id: z.string(),
+  timestamp_utc: z.string(),
+  triggered: z.boolean(),
+  confidence: z.number().min(0).max(1),
+  frame_ref: z.string().nullable(),
+  attributes: z.record(z.string(), z.unknown()),
+});
+const originalArtifact = z.object({
+  ...originalVersion,
+  camera_id: z.string(),
+  artifact_path: z.string().meta({ description: 'absolute, on the device' }),
+  content_type: z.string(),
+  metadata: z.record(z.string(), z.unknown()),
+});
 
 export const TOPICS = {
   'event.new': { about: 'An object is seen and believed.', retain: false, payload: event },
@@ -204,6 +241,168 @@ export const TOPICS = {
     about: 'Whether the agent is there. On MQTT also the plain last will of the node.',
     retain: true,
     payload: z.object({ state: z.enum(['online', 'offline']), version: z.string() }),
+  },
+  'process.motion.detected': {
+    about: 'Of the original system: something begins to move. See motion.start.',
+    retain: false,
+    payload: originalDetection,
+  },
+  'process.motion.unique': {
+    about: 'The same: here motion is told once in any case.',
+    retain: false,
+    payload: originalDetection,
+  },
+  'process.motion.zoned': {
+    about: 'Of the original system: an object is seen in zones. See event.new.',
+    retain: false,
+    payload: originalDetection,
+  },
+  'process.yolo.detected': {
+    about: 'Of the original system: an object is seen. See event.new.',
+    retain: false,
+    payload: originalDetection,
+  },
+  'process.alert.detected': {
+    about: 'The same: here an object is told once in any case.',
+    retain: false,
+    payload: originalDetection,
+  },
+  'event.snapshot.ready': {
+    about: 'Of the original system: a still of an event is on disk. See event.update.',
+    retain: false,
+    payload: originalArtifact,
+  },
+  'event.snapshot.allowed': {
+    about: 'The same, but no more of them than outputs.rate_limit allows per camera.',
+    retain: false,
+    payload: originalArtifact,
+  },
+  'event.clip.ready': {
+    about: 'Of the original system: a clip is on disk as a file. See clip.ready.',
+    retain: false,
+    payload: originalArtifact.extend({ media_kind: z.literal('clip') }),
+  },
+  'status.health.summary': {
+    about: 'How all modules are, every 10 s and when it changes for the worse.',
+    retain: true,
+    payload: z.object({
+      status: z.enum(['healthy', 'degraded', 'error']),
+      modules: z
+        .record(z.string(), moduleHealth.extend({ instances: z.record(z.string(), moduleHealth).optional() }))
+        .meta({ description: 'by module; the worst of its instances where it has several' }),
+      details: z
+        .record(z.string(), z.unknown())
+        .meta({ description: 'what is asked for most: `clients` of the websocket gateway and of the bus' }),
+    }),
+  },
+  'status.bus': {
+    about: 'How much waits on the bus, every 5 s.',
+    retain: false,
+    payload: z.object({
+      queue_depth: z.number().int().meta({ description: 'bytes that wait for the slowest subscriber' }),
+      queue_capacity: z.number().int().meta({ description: 'bytes that may wait for one subscriber' }),
+      watermark: z.enum(['normal', 'high', 'critical']).meta({ description: 'from 75 % and from 90 %' }),
+      subscriber_count: z.number().int(),
+      topic_count: z.number().int(),
+      published_total: z.number().int(),
+      processed_total: z.number().int(),
+      dropped_total: z.number().int(),
+      lag_seconds: z.number().meta({ description: 'age of the oldest message that waits' }),
+      subscribers: z.array(
+        z.object({ client: z.string(), depth: z.number().int(), dropped: z.number().int() }),
+      ),
+    }),
+  },
+  'status.shutdown.progress': {
+    about: 'The agent stops: which part, and how far it is.',
+    retain: false,
+    payload: z.object({
+      phase: z.string(),
+      phase_index: z.number().int(),
+      total_phases: z.number().int(),
+      module: z.string().nullable(),
+      status: z.enum(['starting', 'completed', 'failed']),
+      message: z.string().nullable(),
+    }),
+  },
+  'status.resilience.event': {
+    about: 'The resilience tester did something, or was told to.',
+    retain: false,
+    payload: z.object({
+      scenario: z.string(),
+      topic: z.string().nullable(),
+      action: z.enum(['latency', 'drop', 'error', 'enable', 'disable']),
+      details: z.record(z.string(), z.unknown()),
+    }),
+  },
+  'analytics.persistence.cursor': {
+    about: 'How far the index is behind what happened.',
+    retain: true,
+    payload: z.object({
+      cursor_id: z.string(),
+      topic: z.string(),
+      event_timestamp: utcMs.nullable(),
+      lag_seconds: z.number(),
+      backlog: z.number().int(),
+    }),
+  },
+  'config.update': {
+    about: 'Asks for a change of the configuration: the command config.update under its own name.',
+    retain: false,
+    request: 'admin',
+    payload: z.looseObject({
+      source: z.string().optional(),
+      changes: z.record(z.string(), z.unknown()).optional(),
+      reload: z.boolean().optional(),
+      request_id: z.string().max(128).optional(),
+    }),
+  },
+  'config.snapshot': {
+    about: 'The configuration that counts from now on; secrets are not in it.',
+    retain: true,
+    payload: z.object({
+      fingerprint,
+      author: z.string(),
+      changes: keyChanges,
+      data: z.record(z.string(), z.unknown()),
+    }),
+  },
+  'config.rejected': {
+    about: 'A change of the configuration was refused; nothing was changed.',
+    retain: false,
+    payload: z.object({ author: z.string(), reason: errorReport }),
+  },
+  'config.rollback': {
+    about:
+      'The configuration went back: by request, or because a change did not work out. As a request: `fingerprint`.',
+    retain: false,
+    request: 'admin',
+    payload: z.looseObject({
+      fingerprint: z.string().optional(),
+      snapshot_fingerprint: fingerprint.optional(),
+      from: z.string().optional(),
+      reason: z.string().optional(),
+      success: z.boolean().optional(),
+      author: z.string().optional(),
+      request_id: z.string().max(128).optional(),
+    }),
+  },
+  'dashboard.control.command': {
+    about: 'Asks for something: see commands.md. The answer is dashboard.control.result.',
+    retain: false,
+    request: 'viewer',
+    payload: z.looseObject(commandRequest.shape),
+  },
+  'dashboard.control.result': {
+    about: 'What came of a command.',
+    retain: false,
+    payload: z.object({
+      request_id: z.string().nullable(),
+      command: z.string(),
+      ok: z.boolean(),
+      result: z.unknown().optional(),
+      error: errorReport.optional(),
+    }),
   },
 } as const satisfies Record<string, TopicSpec>;
 

@@ -13,6 +13,8 @@ export interface MetricsServerOptions {
   readonly port: number;
   /** The numbers of now, in Prometheus' text format. */
   readonly collect: () => Promise<string>;
+  /** Whether the agent does what it is there for. */
+  readonly isReady: () => boolean;
   readonly log: Log;
   /** A connection on which nothing moves for this long is closed. */
   readonly idleMs?: number;
@@ -28,7 +30,8 @@ interface Page {
 const MAX_CONNECTIONS = 32;
 
 /**
- * `GET /metrics` for Prometheus and `GET /health` for whoever asks whether the agent is alive.
+ * `GET /metrics` for Prometheus, `GET /health` (or `/health/live`) for whoever asks whether the agent is alive,
+ * `GET /health/ready` (503 while not) for who asks whether it does its work.
  * Throws PORT_IN_USE, or CONFIG_INVALID when the address cannot be listened on.
  */
 export async function serveMetrics(options: MetricsServerOptions): Promise<MetricsServer> {
@@ -37,7 +40,7 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
   const server = createServer(
     { maxHeaderSize: 8192, headersTimeout: idleMs, requestTimeout: idleMs, keepAliveTimeout: idleMs },
     (request, response) => {
-      page(request, collect)
+      page(request, collect, options.isReady)
         .catch((error: unknown): Page => {
           log.error({ err: error }, 'metrics could not be collected');
           return plain(500, 'metrics could not be collected\n');
@@ -68,16 +71,33 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
   };
 }
 
-async function page({ method, url = '/' }: IncomingMessage, collect: () => Promise<string>): Promise<Page> {
-  const path = url.split('?', 1)[0];
-  if (path !== '/metrics' && path !== '/health') return plain(404, 'see /metrics or /health\n');
+async function page(
+  { method, url = '/' }: IncomingMessage,
+  collect: () => Promise<string>,
+  isReady: () => boolean,
+): Promise<Page> {
+  const path = url.split('?', 1)[0] ?? '';
+  if (!PATHS.has(path)) return plain(404, `see ${[...PATHS].join(', ')}\n`);
   if (method !== 'GET' && method !== 'HEAD') {
     return { ...plain(405, 'read only\n'), headers: { allow: 'GET, HEAD' } };
   }
-  return path === '/health'
-    ? { status: 200, type: 'application/json', body: '{"status":"ok"}' }
-    : { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await collect() };
+  switch (path) {
+    case '/metrics':
+      return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await collect() };
+    case '/health/ready':
+      return isReady() ? state(200, 'ok') : state(503, 'not ready');
+    default:
+      return state(200, 'ok');
+  }
 }
+
+const PATHS = new Set(['/metrics', '/health', '/health/live', '/health/ready']);
+
+const state = (status: number, text: string): Page => ({
+  status,
+  type: 'application/json',
+  body: JSON.stringify({ status: text }),
+});
 
 const plain = (status: number, body: string): Page => ({
   status,

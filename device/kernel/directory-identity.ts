@@ -1,6 +1,6 @@
-import { open, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { renameDurable } from './durable-file.ts';
+import { replaceFile } from './durable-file.ts';
 
 /** A directory that says who it is, so that an empty mount point is not taken for the disk that belongs there. */
 const FILE = 'identity.json';
@@ -28,12 +28,6 @@ export async function readIdentity(directory: string): Promise<DirectoryIdentity
 
 /** Durable once it resolves. The directory must exist. */
 export async function writeIdentity(directory: string, identity: DirectoryIdentity): Promise<void> {
-  const path = join(directory, FILE);
-  const temporary = `${path}.tmp`;
-  {
-    await using file = await open(temporary, 'w');
-    await file.writeFile(`${JSON.stringify({ id: identity.id, created_ts: identity.createdUtcMs })}\n`);
-    await file.sync();
-  }
-  await renameDurable(temporary, path);
+  const text = `${JSON.stringify({ id: identity.id, created_ts: identity.createdUtcMs })}\n`;
+  await replaceFile(join(directory, FILE), text);
 }

@@ -32,3 +32,19 @@ export async function renameDurable(from: string, to: string): Promise<void> {
   await syncDirectory(dirname(to));
   if (dirname(from) !== dirname(to)) await syncDirectory(dirname(from));
 }
+
+/**
+ * Replaces the file at `path`, or makes it: afterwards, also after a power cut, it holds the old content or the
+ * new one. Its directory must exist; one process at a time.
+ */
+export async function replaceFile(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
+  const temporary = `${path}.tmp`;
+  {
+    await using file = await open(temporary, 'w', mode);
+    // A temporary file that was left behind may have another mode.
+    await file.chmod(mode);
+    await file.writeFile(content);
+    await file.sync();
+  }
+  await renameDurable(temporary, path);
+}

@@ -31,10 +31,17 @@ export class FactWriter {
   #hurry = new AbortController();
   #writing: Promise<void> | null = null;
   #isGivenUp = false;
+  /** null while everything is committed. */
+  #behindSinceUtcMs: number | null = null;
 
   constructor(options: FactWriterOptions) {
     this.#o = options;
     this.#queue = new FactQueue(MAX_WAITING, (fact) => this.#count(fact, 'not_committed'));
+  }
+
+  /** How much is not committed yet, and since when, at the longest. */
+  get lag(): { readonly waiting: number; readonly oldestUtcMs: number | null } {
+    return { waiting: this.#queue.size, oldestUtcMs: this.#behindSinceUtcMs };
   }
 
   /** Resolves when the fact is durable in the index, with the place of its file in the chain, or given up. */
@@ -46,6 +53,7 @@ export class FactWriter {
       return promise;
     }
     this.#queue.add({ fact, done: resolve });
+    this.#behindSinceUtcMs ??= this.#o.clock.utcMs();
     this.#o.meter.set('spyoncino_index_waiting_facts', this.#queue.size);
     this.#writing ??= this.#writeAll();
     return promise;
@@ -86,6 +94,7 @@ export class FactWriter {
         const startedMs = clock.monotonicMs();
         const committed = await this.#o.commit(batch.map(({ fact }) => fact));
         meter.observe('spyoncino_index_commit_ms', clock.monotonicMs() - startedMs);
+        this.#behindSinceUtcMs = this.#queue.size > 0 ? clock.utcMs() : null;
         for (const [i, { fact, done }] of batch.entries()) done(this.#linkOf(fact, committed[i]));
         if (isFailing) onTrouble(null);
         delays = backoff({ firstMs: 500, maxMs: 30_000 });

@@ -46,6 +46,8 @@ export interface Library extends AsyncDisposable {
   /** Identity of the disk that footage may be written to. */
   readonly mediaId: string;
   readonly troubles: readonly ErrorReport[];
+  /** What was told and is not yet committed: how much, and since when the oldest waits. */
+  readonly lag: { readonly waiting: number; readonly oldestUtcMs: number | null };
   /** Committed behind. Never blocks, never throws. */
   take(fact: EventFact | StillFact | GapFact | CameraFact): void;
   /** A camera gives nothing to record any more, though nothing says so by a fact. */
@@ -132,6 +134,10 @@ class WorkerLibrary implements Library {
 
   get mediaId(): string {
     return this.#mediaId ?? '';
+  }
+
+  get lag(): Library['lag'] {
+    return this.#writer.lag;
   }
 
   get troubles(): readonly ErrorReport[] {

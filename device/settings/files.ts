@@ -11,15 +11,24 @@ export interface YamlFile {
   lineOf(path: Path): number | null;
 }
 
-/** null when there is no such file. Throws CONFIG_UNREADABLE with line and column. */
-export async function readYaml(path: string): Promise<YamlFile | null> {
-  let text: string;
+/** null when there is no such file. Throws CONFIG_UNREADABLE. */
+export async function readText(path: string): Promise<string | null> {
   try {
-    text = await readFile(path, 'utf8');
+    return await readFile(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw CodedError.from(error, 'CONFIG_UNREADABLE');
   }
+}
+
+/** null when there is no such file. Throws CONFIG_UNREADABLE with line and column. */
+export async function readYaml(path: string): Promise<YamlFile | null> {
+  const text = await readText(path);
+  return text === null ? null : parseYaml(path, text);
+}
+
+/** `path` is for messages. Throws CONFIG_UNREADABLE with line and column. */
+export function parseYaml(path: string, text: string): YamlFile {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const [error] = document.errors;

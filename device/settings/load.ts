@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { CodedError } from '../contract/errors.ts';
 import type { Settings } from '../contract/settings.ts';
 import { applyEnvironment } from './environment.ts';
-import { readSecretYaml, readYaml, type YamlFile } from './files.ts';
+import { parseYaml, readSecretYaml, readText, type YamlFile } from './files.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import { problemsOf, requirement, type Problem } from './problems.ts';
 import { resolveSettings, type Surroundings } from './resolve.ts';
 import { config as configSchema, secrets as secretsSchema } from './schema.ts';
@@ -15,6 +16,8 @@ export interface LoadOptions {
   readonly configDir: string;
   /** Name of the file within `configDir`. */
   readonly configFile?: string;
+  /** What the file would say, in place of what it says. */
+  readonly configText?: string;
   /** Fail when the file does not exist. Else a missing one is an empty one. */
   readonly required?: boolean;
   /** Where data goes unless `storage.path` says otherwise. */
@@ -33,6 +36,14 @@ export interface LoadOptions {
 export interface LoadedSettings {
   /** Complete and deeply frozen. */
   readonly settings: Settings;
+  /** The text of config.yaml; empty without a file. */
+  readonly text: string;
+  /** What the text says: plain values, no defaults. */
+  readonly written: Tree;
+  /** What config.yaml and environment say together, with every default; no secrets. */
+  readonly config: Config;
+  /** Of `written`. */
+  readonly fingerprint: string;
   /** Files that were read, weakest first, then `environment` if it had a say. */
   readonly sources: readonly string[];
   /** Allowed, but probably not meant. */
@@ -46,11 +57,13 @@ export interface LoadedSettings {
 export async function loadSettings(options: LoadOptions): Promise<LoadedSettings> {
   const { configDir, configFile = 'config.yaml', required = false, env } = options;
   const configPath = join(configDir, configFile);
-  const file = await readYaml(configPath);
+  const text = options.configText ?? (await readText(configPath));
+  const file = text === null ? null : parseYaml(configPath, text);
   if (!file && required) throw new CodedError('CONFIG_UNREADABLE', `${configPath} does not exist`);
   const secretFile = await readSecretYaml(join(configDir, 'secrets.yaml'));
 
-  const config = copyOf(file);
+  const written = copyOf(file);
+  const config = structuredClone(written);
   const secrets = copyOf(secretFile);
   const schema = configJsonSchema();
   const environment = applyEnvironment(env, config, secrets, schema);
@@ -67,12 +80,15 @@ export async function loadSettings(options: LoadOptions): Promise<LoadedSettings
   ];
   if (complaints.length > 0 || !parsed.success || !parsedSecrets.success) throw invalid(complaints);
 
-  const written = parsed.data;
-  const effective = { ...written, cameras: chooseCameras(written.cameras, options) };
+  const effective = { ...parsed.data, cameras: chooseCameras(parsed.data.cameras, options) };
   const settings = resolveSettings(effective, parsedSecrets.data, surroundings(options));
   return {
     settings:
       options.logLevel === undefined ? settings : Object.freeze({ ...settings, logLevel: options.logLevel }),
+    text: text ?? '',
+    written,
+    config: effective,
+    fingerprint: fingerprintOf(written),
     sources: [
       ...[file, secretFile].flatMap((source) => source?.path ?? []),
       ...(environment.origins.size > 0 ? ['environment'] : []),

@@ -21,7 +21,7 @@ export interface Surroundings {
 }
 
 export function resolveSettings(config: Config, secrets: Secrets, around: Surroundings): Settings {
-  const { node, detection, bus, metrics, system, storage } = config;
+  const { node, detection, bus, metrics, system, storage, outputs } = config;
   const configured = around.dataDirAsked ? undefined : storage.path;
   return freeze({
     nodeId: node.id ?? nodeIdOf(around.hostname),
@@ -34,6 +34,25 @@ export function resolveSettings(config: Config, secrets: Secrets, around: Surrou
       headroomBytes: storage.low_space_threshold_gb * GB,
       cleanupIntervalMs: storage.cleanup_interval_seconds * 1000,
       retention: resolveRetention(storage.retention),
+    },
+    outputs: {
+      rateLimit: {
+        maxEvents: outputs.rate_limit.max_events,
+        perMs: outputs.rate_limit.per_seconds * 1000,
+      },
+    },
+    resilience: {
+      enabled: system.resilience.enabled,
+      scenarios: system.resilience.scenarios.map(
+        ({ name, topic, latency_ms, drop_probability, error_probability, enabled }) => ({
+          name,
+          topic,
+          latencyMs: latency_ms,
+          dropProbability: drop_probability,
+          errorProbability: error_probability,
+          enabled,
+        }),
+      ),
     },
     bus,
     metrics,

@@ -15,6 +15,18 @@ const LOG_LEVELS = [
   ...(['DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'] as const),
 ];
 
+const scenario = z.strictObject({
+  name: id.meta(help('By which it is armed')),
+  topic: words.meta(help('Topic or glob, as in event.snapshot.allowed or event.*')),
+  latency_ms: whole(0, 600_000).default(0).meta(help('Messages come this much later')),
+  drop_probability: fraction.default(0).meta(help('Messages that are lost')),
+  error_probability: fraction.default(0).meta(help('Messages that fail')),
+  enabled: z.boolean().default(false).meta(help('Armed from the start')),
+});
+
+/** The scenario that the runbook knows. */
+const SLOW_WEBHOOK = { name: 'slow-webhook', topic: 'event.snapshot.allowed', latency_ms: 10_000 };
+
 const motion = z.strictObject({
   sensitivity: fraction.default(0.5).meta(help('0 sees nothing, 1 sees every leaf')),
   masks: z.array(polygon).max(32).default([]).meta(help('Areas in which motion is ignored')),
@@ -201,6 +213,23 @@ export const config = z.strictObject({
     .prefault({}),
   system: z
     .strictObject({
+      confirm_seconds: whole(0, 3600)
+        .default(60)
+        .meta(help('A change is taken back when what it touched is worse off within this time')),
+      resilience: z
+        .strictObject({
+          enabled: z
+            .boolean()
+            .default(false)
+            .meta(help('Let admins arm scenarios of trouble on the bus; never on by itself')),
+          scenarios: z
+            .array(scenario)
+            .max(32)
+            .refine((scenarios) => isDistinct(scenarios, 'name'), 'has the same name twice')
+            .default([scenario.parse(SLOW_WEBHOOK)])
+            .meta(help('What may be armed')),
+        })
+        .prefault({}),
       logging: z
         .strictObject({
           log_level: z
@@ -209,6 +238,17 @@ export const config = z.strictObject({
             .meta(help('Least important lines that are still written')),
         })
         .prefault({}),
+    })
+    .prefault({}),
+  outputs: z
+    .strictObject({
+      rate_limit: z
+        .strictObject({
+          max_events: whole(1, 10_000).default(5).meta(help('Stills per camera in this time')),
+          per_seconds: whole(1, 86_400).default(60).meta(help('Length of that time')),
+        })
+        .prefault({})
+        .meta(help('Of event.snapshot.allowed')),
     })
     .prefault({}),
   storage: z

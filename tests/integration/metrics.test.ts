@@ -6,12 +6,20 @@ import { createMeter, mergeMetrics, serveMetrics, type MetricsServer } from '../
 import { parseMetrics } from '../unit/health/metrics-text.ts';
 
 const log = pino({ level: 'silent' });
+const isReady = (): boolean => true;
 
 const serve = (
   collect: () => Promise<string> = async () => 'up 1\n',
   idleMs?: number,
 ): Promise<MetricsServer> =>
-  serveMetrics({ host: '127.0.0.1', port: 0, collect, log, ...(idleMs === undefined ? {} : { idleMs }) });
+  serveMetrics({
+    host: '127.0.0.1',
+    port: 0,
+    collect,
+    isReady,
+    log,
+    ...(idleMs === undefined ? {} : { idleMs }),
+  });
 
 const ask = ({ port }: MetricsServer, path: string, method = 'GET'): Promise<Response> =>
   fetch(`http://127.0.0.1:${port}${path}`, { method, headers: { connection: 'close' } });
@@ -127,9 +135,24 @@ test('who never finishes reading is let go', async () => {
   expect(bytes).toBeLessThan(page.length);
 });
 
+test('probes tell life from readiness', async () => {
+  let isReady = false;
+  await using server = await serveMetrics({
+    host: '127.0.0.1',
+    port: 0,
+    collect: async () => '',
+    isReady: () => isReady,
+    log,
+  });
+  const status = async (path: string): Promise<number> => (await ask(server, path)).status;
+  expect([await status('/health/live'), await status('/health/ready')]).toEqual([200, 503]);
+  isReady = true;
+  expect(await status('/health/ready')).toBe(200);
+});
+
 test('a port that is taken is named', async () => {
   await using server = await serve();
-  const options = { port: server.port, collect: async () => '', log };
+  const options = { port: server.port, collect: async () => '', isReady, log };
   await expect(serveMetrics({ ...options, host: '127.0.0.1' })).rejects.toMatchObject({
     code: 'PORT_IN_USE',
   });
@@ -149,6 +172,7 @@ test('a closed server cuts everyone off and leaves the port free', async () => {
     host: '127.0.0.1',
     port: server.port,
     collect: async () => '',
+    isReady,
     log,
   });
   expect(again.port).toBe(server.port);

@@ -1,0 +1,138 @@
+import { join } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import { ROLES, type Role } from '../contract/access.ts';
+import { CodedError } from '../contract/errors.ts';
+import { Access } from '../control/index.ts';
+import { systemClock } from '../kernel/clock.ts';
+import { loadSettings } from '../settings/index.ts';
+import { parse, parseNumber, PLACES, PLACES_HELP, places, type Verb } from './verb.ts';
+
+const HELP = `
+usage: spyoncino users [list]
+       spyoncino users add NAME --role ROLE
+       spyoncino users password NAME
+       spyoncino users token NAME --role ROLE [--days N]
+       spyoncino users remove NAME
+
+  list      users and tokens
+  add       a person; the password is asked for, or read from standard input
+  password  another password; the user's sessions end
+  token     a program (Home Assistant, a script); its secret is printed once
+  remove    a user or a token
+
+  --role ROLE  viewer (sees everything), operator (also pauses, switches, protects), admin (everything)
+  --days N     how long a token is valid (default: until removed)
+  --json       machine readable
+${PLACES_HELP}
+
+Works beside the running agent, which takes notice at once. Needs write access to the state directory.
+`;
+
+interface Call {
+  readonly access: Access;
+  readonly name: string;
+  readonly role: Role;
+  readonly days: number | null;
+  readonly json: boolean;
+}
+
+export const verb: Verb = {
+  help: HELP,
+  async run(argv) {
+    const { values, positionals } = parse(
+      argv,
+      {
+        ...PLACES,
+        role: { type: 'string' },
+        days: { type: 'string' },
+        json: { type: 'boolean', default: false },
+      },
+      true,
+    );
+    const [action = 'list', name = ''] = positionals;
+    const known = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
+    if (!known)
+      throw new CodedError('USAGE', `users takes ${Object.keys(ACTIONS).join(', ')}, not "${action}"`);
+    if (action !== 'list' && name === '') throw new CodedError('USAGE', `users ${action} takes a NAME`);
+    const needsRole = action === 'add' || action === 'token';
+    const { configDir, configRequired, dataDir } = places(values);
+    const { settings } = await loadSettings({
+      configDir,
+      required: configRequired,
+      dataDir,
+      env: process.env,
+    });
+    const access = await Access.open({
+      stateDir: join(settings.dataDir, 'state'),
+      clock: systemClock,
+      // The agent shows its own.
+      onSetupCode: () => {},
+    });
+    const lines = await known({
+      access,
+      name,
+      role: needsRole ? parseRole(values.role) : 'viewer',
+      days: values.days === undefined ? null : parseNumber('days', values.days, 1, 36_500),
+      json: values.json,
+    });
+    for (const line of lines) process.stdout.write(`${line}\n`);
+    return 0;
+  },
+};
+
+const ACTIONS: Readonly<Record<string, (call: Call) => Promise<readonly string[]>>> = {
+  async list({ access, json }) {
+    return access.accounts.map((account) => {
+      if (json) return JSON.stringify(account);
+      const { name, kind, role, expiresUtcMs } = account;
+      const until = expiresUtcMs === null ? '' : `until ${new Date(expiresUtcMs).toISOString()}`;
+      return `${name.padEnd(20)} ${kind.padEnd(6)} ${role.padEnd(9)} ${until}`.trimEnd();
+    });
+  },
+
+  async add({ access, name, role }) {
+    await access.addUser(name, role, await askPassword());
+    return [`${name} may sign in as ${role}`];
+  },
+
+  async password({ access, name }) {
+    await access.setPassword(name, await askPassword());
+    return [`${name} has a new password`];
+  },
+
+  async token({ access, name, role, days, json }) {
+    const expiresUtcMs = days === null ? null : systemClock.utcMs() + days * 86_400_000;
+    const secret = await access.addToken(name, role, expiresUtcMs);
+    if (json) return [JSON.stringify({ name, role, secret, expiresUtcMs })];
+    return [secret];
+  },
+
+  async remove({ access, name }) {
+    await access.remove(name);
+    return [`${name} is removed`];
+  },
+};
+
+function parseRole(text: string | undefined): Role {
+  const role = ROLES.find((known) => known === text);
+  if (!role) throw new CodedError('USAGE', `--role takes one of ${ROLES.join(', ')}`);
+  return role;
+}
+
+/** Not as an argument: those are public on the machine. */
+async function askPassword(): Promise<string> {
+  const { stdin, stderr } = process;
+  if (!stdin.isTTY) {
+    for await (const line of createInterface({ input: stdin })) return line;
+    throw new CodedError('USAGE', 'no password on standard input');
+  }
+  // In its hands the terminal shows nothing of what is typed; that comes before the question.
+  const typed = createInterface({ input: stdin, terminal: true });
+  stderr.write('Password: ');
+  try {
+    return await typed.question('');
+  } finally {
+    typed.close();
+    stderr.write('\n');
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * The command table: everything that can be asked of the agent, whatever surface the request comes by. On the
+ * bus a request is `dashboard.control.command`, the answer `dashboard.control.result` with its `request_id`.
+ */
+import { z } from 'zod';
+import type { Role } from './access.ts';
+
+interface CommandSpec {
+  readonly about: string;
+  /** The least that a caller must be. */
+  readonly role: Role;
+  /** What it is about must be named: a camera (`camera_id`) or a module (`module`). */
+  readonly target: 'camera' | 'module' | null;
+  readonly arguments: z.ZodType;
+}
+
+const none = z.strictObject({});
+const hours = z.number().int().min(1).max(168).default(24);
+const utcMs = z.number();
+
+export const COMMANDS = {
+  'pipeline.pause': {
+    about: 'The module does nothing until it is resumed or the agent restarts.',
+    role: 'operator',
+    target: 'module',
+    arguments: none,
+  },
+  'pipeline.resume': {
+    about: 'A paused module goes on.',
+    role: 'operator',
+    target: 'module',
+    arguments: none,
+  },
+  'module.disable': {
+    about: 'The same as pipeline.pause, under the name that operators use for whole modules.',
+    role: 'operator',
+    target: 'module',
+    arguments: none,
+  },
+  'module.enable': {
+    about: 'The same as pipeline.resume.',
+    role: 'operator',
+    target: 'module',
+    arguments: none,
+  },
+  'camera.state': {
+    about: 'Switches a camera on or off: the same as `enabled` in its configuration.',
+    role: 'operator',
+    target: 'camera',
+    arguments: z.strictObject({ enabled: z.boolean() }),
+  },
+  'camera.snapshot': {
+    about: 'A JPEG of what the camera shows now, kept among the stills.',
+    role: 'viewer',
+    target: 'camera',
+    arguments: none,
+  },
+  'event.create': {
+    about: 'A test detection: an event of the camera, with its clip, as if something had been seen.',
+    role: 'operator',
+    target: 'camera',
+    arguments: z.strictObject({
+      label: z.string().regex(/\S/).default('test'),
+      duration_seconds: z.number().min(1).max(60).default(5),
+    }),
+  },
+  'storage.cleanup': {
+    about: 'Looks at the space now; `aggressive` also deletes what need not be kept free yet.',
+    role: 'operator',
+    target: null,
+    arguments: z.strictObject({ mode: z.enum(['normal', 'aggressive']).default('normal') }),
+  },
+  'storage.protect': {
+    about: 'Footage of an event or clip is never deleted by the agent, until it is released.',
+    role: 'operator',
+    target: null,
+    arguments: z.strictObject({ id: z.string(), protected: z.boolean().default(true) }),
+  },
+  'recordings.list': {
+    about: 'Events with footage, newest first.',
+    role: 'viewer',
+    target: null,
+    arguments: z.strictObject({
+      camera_id: z.string().optional(),
+      label: z.string().optional(),
+      from_ts: utcMs.optional(),
+      to_ts: utcMs.optional(),
+      limit: z.number().int().min(1).max(500).default(20),
+    }),
+  },
+  'recordings.get': {
+    about: 'The file of a recording; made now where the footage is a range of continuous recording.',
+    role: 'viewer',
+    target: null,
+    arguments: z.union([
+      z.strictObject({ item_id: z.string() }),
+      z.strictObject({ mode: z.literal('latest_for_camera'), camera_id: z.string() }),
+    ]),
+  },
+  'analytics.timeline': {
+    about: 'What happened when: coverage, gaps and events of the last hours, per camera.',
+    role: 'viewer',
+    target: null,
+    arguments: z.strictObject({ hours, camera_id: z.string().optional() }),
+  },
+  'analytics.summary': {
+    about: 'Numbers of events of the last hours, by camera and label.',
+    role: 'viewer',
+    target: null,
+    arguments: z.strictObject({ hours }),
+  },
+  'config.update': {
+    about:
+      'Changes the configuration: `changes` is merged into it, or one `key` set; `reload` takes what was typed into the file.',
+    role: 'admin',
+    target: null,
+    arguments: z.union([
+      z.strictObject({ changes: z.record(z.string(), z.unknown()), dry_run: z.boolean().default(false) }),
+      z.strictObject({
+        key: z.string().regex(/\S/),
+        value: z.unknown(),
+        dry_run: z.boolean().default(false),
+      }),
+      z.strictObject({ reload: z.literal(true), dry_run: z.boolean().default(false) }),
+    ]),
+  },
+  'config.rollback': {
+    about: 'Back to a configuration by its fingerprint, or the beginning of it.',
+    role: 'admin',
+    target: null,
+    arguments: z.strictObject({ fingerprint: z.string().regex(/^[0-9a-f]{6,64}$/) }),
+  },
+  'resilience.toggle': {
+    about: 'Arms or disarms a scenario of the resilience tester.',
+    role: 'admin',
+    target: null,
+    arguments: z.strictObject({ name: z.string(), enabled: z.boolean() }),
+  },
+} as const satisfies Record<string, CommandSpec>;
+
+export type CommandName = keyof typeof COMMANDS;
+export type CommandArguments<C extends CommandName> = z.output<(typeof COMMANDS)[C]['arguments']>;
+
+/** A request as it comes from outside; extra keys of the original system (`schema_version`, …) are let be. */
+export const commandRequest = z.object({
+  command: z.string(),
+  module: z.string().optional(),
+  camera_id: z.string().optional(),
+  arguments: z.record(z.string(), z.unknown()).optional(),
+  request_id: z.string().max(128).optional(),
+});
+export type CommandRequest = z.output<typeof commandRequest>;

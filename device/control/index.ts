@@ -1,0 +1,3 @@
+export { Access, type Account, type AccessOptions, type Credentials, type Origin } from './access/access.ts';
+export { AuditFile, type AuditLine } from './audit.ts';
+export { CommandDoor, type CommandOutcome, type DoorOptions, type Handlers, type Order } from './door.ts';

@@ -1,0 +1,115 @@
+import type { Bus } from './bus/index.ts';
+import type { Module } from './contract/modules.ts';
+import type { Payload } from './contract/topics.ts';
+import { summarise, type HealthSummary } from './health/index.ts';
+import type { Clock } from './kernel/clock.ts';
+import type { Log } from './kernel/log.ts';
+import { TaskSet } from './kernel/tasks.ts';
+import type { Library } from './library/index.ts';
+
+export interface StatusDeskOptions {
+  /** All there are now. */
+  readonly modules: () => readonly Module[];
+  readonly library: Pick<Library, 'lag'>;
+  readonly bus: Pick<Bus, 'publish'>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const HEALTH_EVERY_MS = 10_000;
+const CURSOR_EVERY_MS = 5000;
+
+/** Says periodically how the agent is. Truth is asked for when it is told, never remembered. */
+export class StatusDesk implements AsyncDisposable {
+  readonly #o: StatusDeskOptions;
+  readonly #stopping = new AbortController();
+  readonly #tasks: TaskSet;
+
+  constructor(options: StatusDeskOptions) {
+    this.#o = options;
+    this.#tasks = new TaskSet((name, error) => options.log.error({ err: error, task: name }, 'failed'));
+  }
+
+  start(): void {
+    this.#every('health', HEALTH_EVERY_MS, () => this.tellHealth());
+    this.#every('cursor of the index', CURSOR_EVERY_MS, () => {
+      const { waiting, oldestUtcMs } = this.#o.library.lag;
+      const nowUtcMs = this.#o.clock.utcMs();
+      this.#o.bus.publish('analytics.persistence.cursor', {
+        cursor_id: 'index',
+        topic: 'event.*',
+        event_timestamp: oldestUtcMs,
+        lag_seconds: oldestUtcMs === null ? 0 : Math.max(0, nowUtcMs - oldestUtcMs) / 1000,
+        backlog: waiting,
+      });
+    });
+  }
+
+  summary(): HealthSummary {
+    return summarise(this.#o.modules());
+  }
+
+  /** Whether it does what it is there for: some camera works, and footage can be kept. */
+  get isReady(): boolean {
+    return this.stuck() === null;
+  }
+
+  /** Why the box does not do its work, though it should; null while it does. */
+  stuck(): string | null {
+    const { modules } = this.summary();
+    const inputs = Object.entries(modules).filter(([id]) => id.startsWith('modules.input.'));
+    const cameras = inputs.flatMap(([, { instances }]) => Object.values(instances ?? {}));
+    const wanted = cameras.filter(({ status }) => status !== 'disabled');
+    if (wanted.length > 0 && wanted.every(({ status }) => status === 'error')) return 'no camera works';
+    const storage = modules['modules.storage.retention'];
+    return storage?.status === 'error' ? 'footage cannot be kept' : null;
+  }
+
+  /** Beside its turn, when something has just changed. */
+  tellHealth(): void {
+    this.#o.bus.publish('status.health.summary', healthPayload(this.summary()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
+    await this.#tasks.settle();
+  }
+
+  #every(name: string, ms: number, work: () => void): void {
+    const { signal } = this.#stopping;
+    this.#tasks.run(name, async () => {
+      while (!signal.aborted) {
+        work();
+        await this.#o.clock.sleep(ms, signal).catch(() => {});
+      }
+    });
+  }
+}
+
+/** The runbook looks for `details.clients`; the original hid it under the name of the gateway. */
+function healthPayload({ status, modules }: HealthSummary): Payload<'status.health.summary'> {
+  const gateway = modules['modules.dashboard.websocket_gateway'];
+  return {
+    status,
+    modules: Object.fromEntries(
+      Object.entries(modules).map(([id, { instances, ...report }]) => [
+        id,
+        {
+          ...copyOf(report),
+          ...(instances && {
+            instances: Object.fromEntries(
+              Object.entries(instances).map(([name, health]) => [name, copyOf(health)]),
+            ),
+          }),
+        },
+      ]),
+    ),
+    details: { clients: gateway?.details['clients'] ?? 0 },
+  };
+}
+
+const copyOf = ({ status, reasons, details }: HealthSummary['modules'][string]) => ({
+  status,
+  reasons: [...reasons],
+  details: { ...details },
+});

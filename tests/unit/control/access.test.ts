@@ -1,0 +1,139 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Access, type Credentials, type Origin } from '../../../device/control/index.ts';
+import { ManualClock } from '../record/manual-clock.ts';
+
+const PASSWORD = 'correct horse battery';
+const from = (address: string): Origin => ({ surface: 'http', address });
+const HOME = from('192.0.2.1');
+const byPassword = (name: string, password: string): Credentials => ({ kind: 'password', name, password });
+const bearer = (secret: string): Credentials => ({ kind: 'bearer', secret });
+const code = (wanted: string) => expect.objectContaining({ code: wanted });
+
+let stateDir: string;
+let clock: ManualClock;
+let codes: string[];
+let access: Access;
+
+const open = () => Access.open({ stateDir, clock, onSetupCode: (shown) => codes.push(shown) });
+
+beforeEach(async () => {
+  stateDir = await mkdtemp(join(tmpdir(), 'spyoncino-access-'));
+  clock = new ManualClock(Date.UTC(2026, 10, 25));
+  codes = [];
+  access = await open();
+});
+afterEach(() => rm(stateDir, { recursive: true }));
+
+async function withOwner(): Promise<void> {
+  await access.claim(codes[0] ?? '', 'ada', PASSWORD, HOME);
+}
+
+test('without an owner nobody gets in; the code on the console makes one, once', async () => {
+  await expect(access.authenticate(byPassword('admin', 'admin'), HOME)).rejects.toEqual(
+    code('UNAUTHENTICATED'),
+  );
+  await expect(access.claim('AAAAA-AAAAA', 'eve', PASSWORD, HOME)).rejects.toEqual(code('UNAUTHENTICATED'));
+  await access.claim(codes[0]!.toLowerCase(), 'ada', PASSWORD, HOME);
+  expect(await access.authenticate(byPassword('ada', PASSWORD), HOME)).toEqual({
+    user: 'ada',
+    role: 'admin',
+    surface: 'http',
+  });
+  await expect(access.claim(codes[0]!, 'eve', PASSWORD, HOME)).rejects.toEqual(code('SETUP_CLOSED'));
+  codes = [];
+  access = await open();
+  expect(codes).toEqual([]);
+});
+
+test('two who claim at once: one is the owner', async () => {
+  const claims = ['ada', 'eve'].map((name) => access.claim(codes[0]!, name, PASSWORD, HOME));
+  const results = await Promise.allSettled(claims);
+  expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+  expect(access.accounts).toHaveLength(1);
+});
+
+test('an address that guesses is locked out, with the right password too; others are not; time heals', async () => {
+  await withOwner();
+  for (let i = 0; i < 5; i++) {
+    await expect(access.authenticate(byPassword('ada', `guess ${i}`), HOME)).rejects.toEqual(
+      code('UNAUTHENTICATED'),
+    );
+  }
+  await expect(access.authenticate(byPassword('ada', PASSWORD), HOME)).rejects.toEqual(code('LOCKED_OUT'));
+  expect(await access.authenticate(byPassword('ada', PASSWORD), from('192.0.2.2'))).toMatchObject({
+    user: 'ada',
+  });
+  clock.advance(300_000);
+  expect(await access.authenticate(byPassword('ada', PASSWORD), HOME)).toMatchObject({ user: 'ada' });
+});
+
+test('tokens and sessions work until they end, are removed, or the password changes', async () => {
+  await withOwner();
+  const token = await access.addToken('home-assistant', 'viewer', clock.utcMs() + 1000);
+  const { secret } = await access.openSession('ada');
+  access = await open();
+  expect(await access.authenticate(bearer(token), HOME)).toMatchObject({
+    user: 'home-assistant',
+    role: 'viewer',
+  });
+  expect(await access.authenticate(bearer(secret), HOME)).toMatchObject({ user: 'ada', role: 'admin' });
+  clock.advance(1001);
+  await expect(access.authenticate(bearer(token), HOME)).rejects.toEqual(code('UNAUTHENTICATED'));
+  await access.setPassword('ada', 'another long password');
+  await expect(access.authenticate(bearer(secret), HOME)).rejects.toEqual(code('UNAUTHENTICATED'));
+  await expect(access.authenticate(byPassword('ada', PASSWORD), HOME)).rejects.toEqual(
+    code('UNAUTHENTICATED'),
+  );
+});
+
+test('a closed session is closed', async () => {
+  await withOwner();
+  const { secret } = await access.openSession('ada');
+  await access.closeSession(secret);
+  await expect(access.authenticate(bearer(secret), HOME)).rejects.toEqual(code('UNAUTHENTICATED'));
+});
+
+test('the last admin stays; names are taken once; weak passwords are refused', async () => {
+  await withOwner();
+  await expect(access.remove('ada')).rejects.toEqual(code('ACCOUNT_LAST_ADMIN'));
+  await expect(access.remove('bob')).rejects.toEqual(code('ACCOUNT_UNKNOWN'));
+  await expect(access.addToken('ada', 'viewer', null)).rejects.toEqual(code('ACCOUNT_EXISTS'));
+  await expect(access.addUser('Bob!', 'viewer', PASSWORD)).rejects.toEqual(code('COMMAND_INVALID'));
+  for (const weak of ['short', 'bob12345678', 'password123']) {
+    await expect(access.addUser('bob', 'viewer', weak)).rejects.toEqual(code('PASSWORD_WEAK'));
+  }
+  await access.addUser('bob', 'admin', PASSWORD);
+  await access.remove('ada');
+  expect(access.accounts).toMatchObject([{ name: 'bob', kind: 'user', role: 'admin' }]);
+});
+
+test('what another process changes counts at once', async () => {
+  await withOwner();
+  const other = await open();
+  const token = await other.addToken('t', 'viewer', null);
+  expect(await access.authenticate(bearer(token), HOME)).toMatchObject({ user: 't' });
+  await access.addUser('bob', 'viewer', PASSWORD);
+  expect(other.accounts).toHaveLength(2);
+  await other.remove('t');
+  await expect(access.authenticate(bearer(token), HOME)).rejects.toEqual(code('UNAUTHENTICATED'));
+  expect((await open()).accounts.map(({ name }) => name)).toEqual(['ada', 'bob']);
+});
+
+test('no secret is on disk, and only the agent’s user may read what is', async () => {
+  await withOwner();
+  const token = await access.addToken('t', 'admin', null);
+  const { secret } = await access.openSession('ada');
+  const path = join(stateDir, 'access.json');
+  const text = await readFile(path, 'utf8');
+  for (const hidden of [PASSWORD, token, secret, codes[0]!]) expect(text).not.toContain(hidden);
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+});
+
+test('a damaged list lets nobody in, and is not replaced', async () => {
+  await writeFile(join(stateDir, 'access.json'), '{"users": [');
+  await expect(open()).rejects.toEqual(code('ACCESS_UNREADABLE'));
+  expect(await readFile(join(stateDir, 'access.json'), 'utf8')).toBe('{"users": [');
+});
