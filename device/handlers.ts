@@ -30,7 +30,7 @@ export function createHandlers(o: HandlersOptions): Handlers {
     if (named.length === 0) throw new CodedError('MODULE_UNKNOWN', name);
     const pausable = named.flatMap(({ pausing }) => pausing ?? []);
     if (pausable.length === 0) throw new CodedError('MODULE_NOT_PAUSABLE', name);
-    await Promise.all(pausable.map((pausing) => pausing.setPaused(paused)));
+    await Promise.all(pausable.map(async (pausing) => pausing.setPaused(paused)));
     return { modules: named.map(moduleName) };
   };
   const pause = ({ module }: Pick<Order, 'module'>) => setPaused(module, true);

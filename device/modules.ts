@@ -86,18 +86,11 @@ const detectorModule = (slot: Slot<DetectionSettings, DetectDesk>): Module => ({
   pausing: slot,
   health(): ModuleHealth {
     const state = slot.part?.state;
-    switch (state?.state) {
-      case undefined:
-        return { status: 'disabled', reasons: [], details: {} };
-      case 'running': {
-        const { modelId, backend } = state.info;
-        return { status: 'healthy', reasons: [], details: { model: modelId, backend } };
-      }
-      case 'starting':
-        return { status: 'degraded', reasons: [], details: { state: 'starting' } };
-      case 'down':
-        return { status: 'error', reasons: [state.reason], details: {} };
-    }
+    if (!state) return { status: 'disabled', reasons: [], details: {} };
+    if (state.state === 'down') return { status: 'error', reasons: [state.reason], details: {} };
+    if (state.state === 'starting') return { status: 'degraded', reasons: [], details: {} };
+    const { modelId, backend } = state.info;
+    return { status: 'healthy', reasons: [], details: { model: modelId, backend } };
   },
 });
 

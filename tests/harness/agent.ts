@@ -9,6 +9,8 @@ import { stringify } from 'yaml';
 import { subscribe, type ReceivedMessage } from '../../device/bus/index.ts';
 
 export interface TestAgent extends AsyncDisposable {
+  /** Of config.yaml. */
+  readonly configPath: string;
   readonly dataDir: string;
   readonly metricsPort: number;
   readonly busPort: number;
@@ -90,6 +92,7 @@ export async function startAgent(options: TestAgentOptions = {}): Promise<TestAg
     });
     await Promise.race([listening.promise, heard]);
     return {
+      configPath: join(folder, 'config.yaml'),
       dataDir,
       busPort: ports.bus,
       metricsPort: ports.metrics,
