@@ -5,6 +5,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { format, type FormatConfig } from 'oxfmt';
 import { asyncapiDocument } from './docs/asyncapi.ts';
+import { commandsDocument } from './docs/commands.ts';
 import { settingsDocument, settingsJsonSchema } from './docs/settings.ts';
 import { errorsDocument, metricsDocument } from './docs/tables.ts';
 import { topicsDocument } from './docs/topics.ts';
@@ -14,6 +15,7 @@ const ROOT = new URL('../', import.meta.url);
 const DOCUMENTS: Readonly<Record<string, () => string>> = {
   'config/schema.json': settingsJsonSchema,
   'device/design/asyncapi.yaml': asyncapiDocument,
+  'device/design/commands.md': commandsDocument,
   'device/design/errors.md': errorsDocument,
   'device/design/metrics.md': metricsDocument,
   'device/design/settings.md': settingsDocument,

@@ -1,25 +1,47 @@
-import { createServer, type Socket } from 'node:net';
-import { once, type EventEmitter } from 'node:events';
-import { Aedes, type Client } from 'aedes';
+import type { EventEmitter } from 'node:events';
+import { join } from 'node:path';
+import { Aedes } from 'aedes';
 import type { Meter } from '../contract/metrics.ts';
-import type { Payload, TopicName, TopicPattern } from '../contract/topics.ts';
+import type { BridgeSettings, BusSettings } from '../contract/settings.ts';
+import type { Payload, RequestTopic, TopicName, TopicPattern } from '../contract/topics.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { listen } from '../kernel/listen.ts';
 import type { Log } from '../kernel/log.ts';
-import { mayPublish, maySubscribe } from './access.ts';
+import type { Authenticate } from './access.ts';
+import { Bridge, type BridgeState, type OutgoingMessage } from './bridge.ts';
+import { Clients } from './clients.ts';
+import { DurableMap } from './durable-map.ts';
+import { Listeners, type CertificateSource } from './listeners.ts';
 import { topicToMqtt } from './names.ts';
+import { createPolicy } from './policy.ts';
+import { Requests, type RequestHandler } from './requests.ts';
 import { createSealer, type SealedMessage } from './sealer.ts';
+import { statusOfBus, systemTopics, type BusNumbers } from './statistics.ts';
+import { Store, type StoredEntry } from './store.ts';
 
 export interface Bus extends AsyncDisposable {
   readonly port: number;
+  /** null without TLS. */
+  readonly tlsPort: number | null;
   /** Connected MQTT clients. */
   readonly clients: number;
+  /** null without one. */
+  readonly bridge: BridgeState | null;
   /**
    * Checks the payload against the topic's schema, adds the envelope, and hands it to the broker. Does not
    * wait for anybody and does not throw: a message that does not fit is logged, counted and dropped
    * (`strict` makes it throw PAYLOAD_INVALID).
    */
   publish<P extends TopicPattern>(topic: TopicName<P>, payload: Payload<P>): void;
+  /** What is retained on the topic is gone: of a camera that is no more. */
+  forget<P extends TopicPattern>(topic: TopicName<P>): void;
+  /** From now on `handler` does what clients ask for on the topic. */
+  handle<P extends RequestTopic>(topic: P, handler: RequestHandler<P>): void;
+  /** Retained messages below Home Assistant's prefix: exactly these; what was there before goes. */
+  announce(messages: readonly { readonly topic: string; readonly payload: object }[]): void;
+  /** For `status.bus`. */
+  statistics(): Payload<'status.bus'>;
+  /** Ends the connections of this user or token, who may no longer do what it could. */
+  disconnect(user: string): void;
 }
 
 export interface BusOptions {
@@ -32,109 +54,175 @@ export interface BusOptions {
   readonly meter: Meter;
   readonly log: Log;
   readonly clock: Clock;
+  /** Whether programs on this machine may read without a name; default: nobody may. */
+  readonly anonymous?: BusSettings['anonymous'];
+  /** Without it nobody has a name. */
+  readonly authenticate?: Authenticate;
+  /** What is kept over a restart goes into files here; without it nothing is. */
+  readonly stateDir?: string;
+  readonly tls?: BusSettings['tls'];
+  /** Needed for `tls`. */
+  readonly certificates?: CertificateSource;
+  readonly limits?: Partial<BusLimits>;
+  readonly sessions?: BusSettings['sessions'];
+  readonly bridge?: BridgeSettings | null;
+  readonly homeAssistant?: { readonly prefix: string } | null;
   /** Throw on a payload that does not fit its topic; for tests. */
   readonly strict?: boolean;
-  readonly limits?: Partial<BusLimits>;
 }
 
-export interface BusLimits {
+export type BusLimits = BusSettings['limits'] & {
   /** A client that takes nothing for this long is disconnected. */
   readonly drainMs: number;
   /** A connection that does not introduce itself within this time is closed. */
   readonly connectMs: number;
   /** Bytes that wait for one slow client; what would come on top is dropped for that client alone. */
   readonly clientBufferBytes: number;
-  /** Connections at a time; more are refused. */
-  readonly connections: number;
-}
+};
 
-const LIMITS: BusLimits = { drainMs: 10_000, connectMs: 5000, clientBufferBytes: 1 << 20, connections: 64 };
-
+const LIMITS: BusLimits = {
+  drainMs: 10_000,
+  connectMs: 5000,
+  clientBufferBytes: 1 << 20,
+  connections: 256,
+  connectionsPerAddress: 64,
+  packetBytes: 256 << 10,
+  packetsPerSecond: 100,
+};
+const SESSIONS: BusSettings['sessions'] = { maxMessages: 1000, maxBytes: 1 << 20, maxAgeMs: 86_400_000 };
+const SYSTEM_MS = 10_000;
 /** How long a stopping bus waits until `offline` has reached its clients. */
 const FAREWELL_MS = 500;
 
 /**
- * The device's bus: an MQTT 3.1.1 broker inside the agent, read-only for its clients.
- * Throws PORT_IN_USE, or CONFIG_INVALID when the address cannot be listened on.
+ * The device's bus: an MQTT 3.1.1 broker inside the agent. Clients read, and ask on the topics that are marked so;
+ * nobody but the agent says anything.
+ * Throws PORT_IN_USE, or CONFIG_INVALID when an address cannot be listened on.
  *
- * Invariants: publishing never waits for a client, and no client waits for another. Both rest on
- * `concurrency: 0` (Aedes would else hold all messages back once that many are undelivered to anyone) together
- * with a byte limit per client. Everything is sent with QoS 0 and sessions are always clean, so nothing is
- * queued for clients that are away.
+ * Invariants: publishing never waits for a client, and no client waits for another. Both rest on `concurrency: 0`
+ * (Aedes would else hold all messages back once that many are undelivered to anyone) together with a byte limit
+ * per client. Clients are known as `user/client id`, so that nobody takes over another user's session. What a
+ * client asks for goes to its handler and to no other client.
  */
 export async function createBus(options: BusOptions): Promise<Bus> {
-  const { nodeId, host, port, version, meter, log, clock, strict = false } = options;
+  const { nodeId, version, meter, log, clock, stateDir } = options;
+  const { tls = null, certificates, bridge: bridgeSettings = null, strict = false } = options;
   const limits = { ...LIMITS, ...options.limits };
+  const prefix = options.homeAssistant?.prefix ?? null;
+  const startedMs = clock.monotonicMs();
   const seal = createSealer(clock);
-  const drop = (reason: string): void => meter.count('spyoncino_drops_total', { stage: 'bus', reason });
+  const topics = new Set<string>();
+  let [published, dropped] = [0, 0];
+  const drop = (reason: string): void => {
+    dropped += 1;
+    meter.count('spyoncino_drops_total', { stage: 'bus', reason });
+  };
+  await using building = new AsyncDisposableStack();
+  const durable = async <V>(name: string): Promise<DurableMap<V>> =>
+    building.use(
+      await DurableMap.open<V>({ path: stateDir === undefined ? null : join(stateDir, name), clock, log }),
+    );
+
+  const clients = new Clients();
+  const policy = createPolicy({
+    nodeId,
+    anonymous: options.anonymous ?? 'none',
+    authenticate: options.authenticate ?? (async () => null),
+    prefix,
+    clientBufferBytes: limits.clientBufferBytes,
+    clients,
+    log,
+    onDrop: drop,
+    onRequest: (topic, payload, caller) => void requests.take(topic, payload, caller),
+  });
+  const store = new Store({
+    map: await durable<StoredEntry>('bus.jsonl'),
+    limits: options.sessions ?? SESSIONS,
+    clock,
+    isConnected: (clientId) => clients.known().some(([{ id }]) => id === clientId),
+    mayRead: policy.mayRead,
+    onDrop: drop,
+  });
+  const requests = new Requests({
+    answer: (answer) => bus.publish('dashboard.control.result', answer),
+    onRefused: drop,
+    log,
+  });
 
   const broker = await Aedes.createBroker({
     concurrency: 0,
+    persistence: store,
     drainTimeout: limits.drainMs,
     connectTimeout: limits.connectMs,
     queueLimit: 16,
-    maxInflightInbound: 1,
+    maxInflightInbound: 16,
     maxTopicLevels: 8,
-    preConnect(_client, packet, done) {
-      packet.clean = true;
-      delete packet.will;
-      done(null, true);
-    },
-    authorizeSubscribe(client, subscription, done) {
-      if (maySubscribe(nodeId, subscription.topic)) return done(null, subscription);
-      log.warn({ client: client.id, filter: subscription.topic }, 'subscription refused');
-      done(null, null);
-    },
-    authorizePublish(client, packet, done) {
-      if (mayPublish()) return done(null);
-      log.warn({ client: client?.id, topic: packet.topic }, 'publication refused');
-      drop('publish_refused');
-      done(new Error('clients may not publish'));
-    },
-    authorizeForward(client, packet) {
-      if (client.conn.writableLength <= limits.clientBufferBytes) return packet;
-      drop('client_slow');
-      return null;
-    },
+    ...policy,
   });
+  building.defer(() => closeBroker(broker));
   (broker as EventEmitter).on('error', (error) => log.error({ err: error }, 'broker failed'));
-  const frozen = new WeakSet<Client>();
   for (const event of ['clientError', 'connectionError'] as const) {
     broker.on(event, (client, error) => {
+      const state = clients.get(client);
       // Comes once for each message that the client did not take.
-      if (error.message === 'drain timeout' && !frozen.has(client)) {
-        frozen.add(client);
+      if (error.message === 'drain timeout' && state && !state.isFrozen) {
+        state.isFrozen = true;
         drop('client_frozen');
       }
       log.debug({ err: error, client: client.id }, 'bus client failed');
     });
   }
+  broker.on('clientReady', (client) => {
+    const state = clients.get(client);
+    if (state) state.isReady = true;
+    for (const { topic, payload } of store.takeUnsent(client.id)) {
+      client.publish({ cmd: 'publish', qos: 1, dup: false, retain: false, topic, payload });
+    }
+  });
+  broker.on('unsubscribe', (filters, client) => {
+    for (const filter of filters) clients.get(client)?.filters.delete(filter);
+  });
   const countClients = (): void => meter.set('spyoncino_bus_clients', broker.connectedClients);
   broker.on('client', countClients);
-  broker.on('clientDisconnect', countClients);
-
-  const sockets = new Set<Socket>();
-  const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    broker.handle(socket);
+  broker.on('clientDisconnect', (client) => {
+    countClients();
+    store.seen(client.id);
   });
-  server.maxConnections = limits.connections;
-  server.on('drop', () => drop('too_many_clients'));
-  let openPort: number;
-  try {
-    openPort = await listen(server, 'bus', host, port);
-  } catch (error) {
-    await closeBroker(broker);
-    throw error;
-  }
-  server.on('error', (error) => log.error({ err: error }, 'bus listener failed'));
+
+  if (tls && !certificates) log.error({}, 'the bus has no certificate, so it does not listen with TLS');
+  const listeners = building.use(
+    await Listeners.open({
+      host: options.host,
+      port: options.port,
+      tls: tls && certificates ? { ...tls, certificates } : null,
+      limits,
+      handshakeMs: limits.connectMs,
+      clock,
+      log,
+      onConnection: (connection) => clients.add(broker.handle(connection), connection),
+      onDrop: drop,
+    }),
+  );
+
+  const bridge = bridgeSettings
+    ? building.use(
+        new Bridge({
+          nodeId,
+          version,
+          settings: bridgeSettings,
+          map: await durable<OutgoingMessage>('bridge.jsonl'),
+          clock,
+          log,
+          onDrop: drop,
+          onRequest: (topic, payload, caller) => void requests.take(topic, payload, caller),
+        }),
+      )
+    : null;
 
   /** Calls `onTaken` when every client has taken the message or is gone. */
-  function send(topic: string, { retain, json }: SealedMessage, onTaken: () => void = () => {}): void {
-    const payload = Buffer.from(json);
+  function send(topic: string, payload: string, retain: boolean, onTaken: () => void = () => {}): void {
     broker.publish(
-      { cmd: 'publish', qos: 0, dup: false, retain, topic: topicToMqtt(nodeId, topic), payload },
+      { cmd: 'publish', qos: 1, dup: false, retain, topic, payload: Buffer.from(payload) },
       (error) => {
         if (error) log.warn({ err: error, topic }, 'a message was not published');
         onTaken();
@@ -142,33 +230,64 @@ export async function createBus(options: BusOptions): Promise<Bus> {
     );
   }
 
-  const farewell = (): Promise<void> =>
-    new Promise((resolve) =>
-      send('status.availability', seal('status.availability', { state: 'offline', version }), resolve),
-    );
+  function numbers(): BusNumbers {
+    return {
+      version,
+      uptimeMs: clock.monotonicMs() - startedMs,
+      connections: listeners.connections,
+      clients: broker.connectedClients,
+      subscribers: clients.subscribers,
+      capacityBytes: limits.clientBufferBytes,
+      sessions: store.sessions,
+      retained: store.retainedTopics.length,
+      subscriptions: [...clients.known()].reduce((sum, [, { filters }]) => sum + filters.size, 0),
+      topics: topics.size,
+      published,
+      requests: requests.taken,
+      dropped,
+      traffic: clients.traffic,
+    };
+  }
 
+  const stopping = new AbortController();
+  async function tellSystemTopics(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      for (const [topic, value] of systemTopics(numbers())) send(topic, value, true);
+      await clock.sleep(SYSTEM_MS, stopping.signal).catch(() => {});
+    }
+  }
+  const telling = tellSystemTopics();
+
+  const owned = building.move();
   let closing: Promise<void> | null = null;
   async function close(): Promise<void> {
-    const released = once(server, 'close');
-    server.close();
+    listeners.close();
+    stopping.abort();
+    await telling;
+    const { json } = seal('status.availability', { state: 'offline', version });
     const farewellHeard = new AbortController();
     const patience = clock.sleep(FAREWELL_MS, farewellHeard.signal).catch(() => {});
-    await Promise.race([farewell(), patience]);
+    const farewell = new Promise<void>((resolve) => {
+      send(topicToMqtt(nodeId, 'status.availability'), json, true, resolve);
+    });
+    bridge?.take('status.availability', topicToMqtt(nodeId, 'status.availability'), json, true);
+    await Promise.race([Promise.all([farewell, bridge?.sent()]), patience]);
     farewellHeard.abort();
-    await closeBroker(broker);
-    // Those that connected but never introduced themselves are unknown to the broker.
-    for (const socket of sockets) socket.destroy();
-    await released;
+    await owned.disposeAsync();
   }
 
   const bus: Bus = {
-    port: openPort,
+    port: listeners.port,
+    tlsPort: listeners.tlsPort,
     get clients() {
       return broker.connectedClients;
     },
+    get bridge() {
+      return bridge?.state ?? null;
+    },
     publish(topic, payload) {
       if (closing) return drop('closed');
-      const startedMs = clock.monotonicMs();
+      const beganMs = clock.monotonicMs();
       let sealed: SealedMessage;
       try {
         sealed = seal(topic, payload);
@@ -177,9 +296,33 @@ export async function createBus(options: BusOptions): Promise<Bus> {
         log.error({ err: error, topic }, 'a message does not fit its topic');
         return drop('payload_invalid');
       }
-      if (sealed.retain || broker.connectedClients > 0) send(topic, sealed);
+      const mqttTopic = topicToMqtt(nodeId, topic);
+      if (sealed.retain || broker.connectedClients > 0 || store.hasSessions) {
+        send(mqttTopic, sealed.json, sealed.retain);
+      }
+      bridge?.take(topic, mqttTopic, sealed.json, sealed.retain);
+      published += 1;
+      topics.add(sealed.pattern);
       meter.count('spyoncino_published_total', { topic: sealed.pattern });
-      meter.observe('spyoncino_publish_ms', clock.monotonicMs() - startedMs);
+      meter.observe('spyoncino_publish_ms', clock.monotonicMs() - beganMs);
+    },
+    forget: (topic) => send(topicToMqtt(nodeId, topic), '', true),
+    handle: (topic, handler) => requests.handle(topic, handler),
+    announce(messages) {
+      if (prefix === null || closing) return;
+      const wanted = new Map(messages.map(({ topic, payload }) => [topic, JSON.stringify(payload)]));
+      const stale = store.retainedTopics.filter(
+        (topic) => topic.startsWith(`${prefix}/`) && !wanted.has(topic),
+      );
+      for (const topic of stale) wanted.set(topic, '');
+      for (const [topic, payload] of wanted) {
+        if (store.retainedPayload(topic) !== payload) send(topic, payload, true);
+        bridge?.take(null, topic, payload, true);
+      }
+    },
+    statistics: () => statusOfBus(numbers()),
+    disconnect(user) {
+      for (const [client, , caller] of clients.known()) if (caller.user === user) client.close();
     },
     async [Symbol.asyncDispose]() {
       closing ??= close();

@@ -1,4 +1,8 @@
 export { publishConfigFact } from './config-facts.ts';
+export type { Authenticate, ClientCredentials } from './access.ts';
+export type { BridgeState } from './bridge.ts';
+export type { CertificateSource, TlsMaterial } from './listeners.ts';
+export type { RequestHandler } from './requests.ts';
 export { createBus, type Bus, type BusLimits, type BusOptions } from './broker.ts';
 export { cameraPayload, publishFact, publishFootage } from './facts.ts';
 export { OriginalTopics, type OriginalTopicsOptions } from './original.ts';

@@ -14,6 +14,21 @@ export function mqttToTopic(nodeId: string | null, mqttTopic: string): string | 
   return nodeId === null || nodeId === node ? segments.join('.') : null;
 }
 
+/** Whether an MQTT filter takes an MQTT topic (3.1.1 §4.7). */
+export function filterTakes(filter: string, topic: string): boolean {
+  const wanted = filter.split('/');
+  const levels = topic.split('/');
+  if (isSystemTopic(topic) && wanted[0] !== levels[0]) return false;
+  for (const [at, level] of wanted.entries()) {
+    if (level === '#') return levels.length >= at;
+    if (at >= levels.length || (level !== '+' && level !== levels[at])) return false;
+  }
+  return wanted.length === levels.length;
+}
+
+/** Of the broker itself: wildcards do not take them. */
+export const isSystemTopic = (topic: string): boolean => topic.startsWith('$');
+
 /**
  * Whether `topic` fits `glob`. Both are dotted; wildcards stand for whole segments:
  * `*` at the end is one or more segments, `*` elsewhere exactly one, `**` one or more anywhere.

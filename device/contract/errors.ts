@@ -261,6 +261,12 @@ export const ERRORS = {
     means: 'No agent answers at the bus address.',
     advice: 'Start the agent with `./scripts/run`, or name another with --host and --port.',
   },
+  BRIDGE_UNREACHABLE: {
+    fault: 'operator',
+    means: 'The MQTT broker that messages are passed on to cannot be reached, or does not let us in.',
+    advice:
+      'Check `bus.bridge` in config.yaml, its password in secrets.yaml, and the other broker; messages are kept until then.',
+  },
   FOOTAGE_UNAVAILABLE: {
     fault: 'operator',
     means: 'The demonstration footage could not be fetched.',

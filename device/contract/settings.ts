@@ -2,6 +2,7 @@
  * The settings value that the agent runs on: complete (every default applied), frozen, secrets included.
  * `settings/` makes it from files and environment; every room is handed only its own slice.
  */
+import type { Role } from './access.ts';
 import type { Box, Polygon } from './geometry.ts';
 import type { BackendName } from './detect.ts';
 
@@ -142,6 +143,54 @@ export interface DetectionSettings {
   readonly workers: number;
 }
 
+/** Where messages are passed on to, kept while it cannot be reached. */
+export interface BridgeSettings {
+  /** `mqtt://host:port` or `mqtts://…`, without credentials. */
+  readonly url: string;
+  /** Globs over dotted names. */
+  readonly topics: readonly string[];
+  readonly username: string | null;
+  readonly password: string | null;
+  /** PEM file of who vouches for the other broker; null: whom the system trusts. */
+  readonly caFile: string | null;
+  /** What those who may publish there count as here; null: nobody there can ask for anything. */
+  readonly commandsAs: Role | null;
+  readonly maxMessages: number;
+  readonly maxBytes: number;
+}
+
+export interface BusSettings {
+  readonly host: string;
+  readonly port: number;
+  /** `read`: programs on this machine read without a name. Never from elsewhere, never with TLS. */
+  readonly anonymous: 'read' | 'none';
+  readonly tls: {
+    readonly host: string;
+    readonly port: number;
+    /** `required`: nobody connects without one; `optional`: one may stand for name and password. */
+    readonly clientCertificates: 'none' | 'optional' | 'required';
+  } | null;
+  readonly limits: {
+    readonly connections: number;
+    readonly connectionsPerAddress: number;
+    readonly packetBytes: number;
+    /** Of one client; what is more waits. */
+    readonly packetsPerSecond: number;
+  };
+  /** What is kept for a client of QoS 1 that is away. */
+  readonly sessions: {
+    readonly maxMessages: number;
+    readonly maxBytes: number;
+    readonly maxAgeMs: number;
+  };
+  readonly bridge: BridgeSettings | null;
+  readonly homeAssistant: {
+    readonly prefix: string;
+    /** Where stills are served, for its picture entities; null: none. */
+    readonly stillsUrl: string | null;
+  } | null;
+}
+
 export interface Settings {
   readonly nodeId: string;
   readonly dataDir: string;
@@ -158,7 +207,7 @@ export interface Settings {
     readonly enabled: boolean;
     readonly scenarios: readonly ScenarioSettings[];
   };
-  readonly bus: { readonly host: string; readonly port: number };
+  readonly bus: BusSettings;
   readonly metrics: { readonly host: string; readonly port: number };
 }
 

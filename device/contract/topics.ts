@@ -309,7 +309,12 @@ export const TOPICS = {
       dropped_total: z.number().int(),
       lag_seconds: z.number().meta({ description: 'age of the oldest message that waits' }),
       subscribers: z.array(
-        z.object({ client: z.string(), depth: z.number().int(), dropped: z.number().int() }),
+        z.object({
+          client: z.string().meta({ description: '`user/client id`' }),
+          depth: z.number().int(),
+          dropped: z.number().int(),
+          lag_seconds: z.number(),
+        }),
       ),
     }),
   },
@@ -412,6 +417,11 @@ export type TopicPattern = keyof typeof TOPICS;
 export type TopicName<P extends TopicPattern = TopicPattern> = P extends `${infer Head}*`
   ? `${Head}${string}`
   : P;
+
+/** Topics that clients may publish on. */
+export type RequestTopic = {
+  [P in TopicPattern]: (typeof TOPICS)[P] extends { readonly request: Role } ? P : never;
+}[TopicPattern];
 
 export type Payload<P extends TopicPattern> = z.infer<(typeof TOPICS)[P]['payload']>;
 export type Envelope = z.infer<typeof envelope>;

@@ -1,7 +1,7 @@
 /**
  * The environment as a layer over config.yaml: `SPYONCINO_BUS__PORT=1884` is `bus.port: 1884`,
  * `SPYONCINO_CAMERAS__PORCH__RTSP_URL=…` is that key of camera `porch` (made if there is none), and
- * `SPYONCINO_CAMERAS__PORCH__PASSWORD` is the one of secrets.yaml. Text is taken as it is, everything else is read
+ * `SPYONCINO_CAMERAS__PORCH__PASSWORD` is the one of secrets.yaml, as is `SPYONCINO_BUS__BRIDGE__PASSWORD`. Text is taken as it is, everything else is read
  * as YAML. An empty variable counts as unset, as compose files cannot leave one out.
  */
 import { parse } from 'yaml';
@@ -45,7 +45,8 @@ export function applyEnvironment(
       origins.set(JSON.stringify(path), name);
       if (path.length === 3 && section === 'cameras' && keys[1] === 'password') {
         setAt(secrets, ['cameras', idAt(config, path), 'password'], text);
-      } else setAt(config, path, read(text, schemaOf(path, schema)));
+      } else if (path.join('.') === 'bus.bridge.password') setAt(secrets, path, text);
+      else setAt(config, path, read(text, schemaOf(path, schema)));
     } catch (error) {
       problems.push({ path: [name], text: (error as Error).message });
     }

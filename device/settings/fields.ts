@@ -15,6 +15,11 @@ export const nodeId = z
 
 export const words = z.string().regex(/\S/, 'must not be empty');
 
+/** See `matches` of the bus. */
+export const topicGlob = z
+  .string()
+  .regex(/^(?:[^.*+#/\s]+|\*\*?)(?:\.(?:[^.*+#/\s]+|\*\*?))*$/, 'must be like event.new, status.* or *');
+
 export const fraction = z.number().min(0).max(1);
 
 /** Not `z.int()`: where that fails, rules over several keys are skipped, and their problems would stay hidden. */
@@ -37,17 +42,22 @@ export const bounds = z
   .meta({ description: 'Rectangle [x1, y1, x2, y2] as fractions of the picture' });
 
 /** Credentials are refused here because addresses end up in logs, messages and backups. */
-export const rtspUrl = z.string().superRefine((url, context) => {
-  const problem = rtspUrlProblem(url);
-  if (problem !== null) context.addIssue({ code: 'custom', message: problem });
-});
+const address = (protocols: RegExp, example: string, secret: string) =>
+  z.string().superRefine((url, context) => {
+    const problem = addressProblem(url, protocols, example, secret);
+    if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+  });
 
-function rtspUrlProblem(url: string): string | null {
+export const rtspUrl = address(/^rtsps?:$/, 'rtsp://host[:port]/path', 'cameras.<id>.password');
+export const mqttUrl = address(/^mqtts?:$/, 'mqtt://host[:port]', 'bus.bridge.password');
+export const httpUrl = address(/^https?:$/, 'https://host[:port]/path', 'nothing');
+
+function addressProblem(url: string, protocols: RegExp, example: string, secret: string): string | null {
   const parsed = URL.parse(url);
   const credentials = parsed ? parsed.username !== '' || parsed.password !== '' : url.includes('@');
   if (credentials) {
-    return 'must not contain user name and password: set `username` beside it, and cameras.<id>.password in secrets.yaml';
+    return `must not contain user name and password: set \`username\` beside it, and ${secret} in secrets.yaml`;
   }
-  const usable = parsed !== null && /^rtsps?:$/.test(parsed.protocol) && parsed.hostname !== '';
-  return usable ? null : 'must be an address like rtsp://host[:port]/path';
+  const usable = parsed !== null && protocols.test(parsed.protocol) && parsed.hostname !== '';
+  return usable ? null : `must be an address like ${example}`;
 }

@@ -8,7 +8,7 @@ import { fingerprintOf } from './fingerprint.ts';
 import { problemsOf, requirement, type Problem } from './problems.ts';
 import { resolveSettings, type Surroundings } from './resolve.ts';
 import { config as configSchema, secrets as secretsSchema } from './schema.ts';
-import type { CameraConfig, CameraInput, Config, Secrets } from './schema.ts';
+import type { CameraConfig, CameraInput, Config } from './schema.ts';
 import { configJsonSchema, isTree, pathName, secretsJsonSchema, type Path, type Tree } from './tree.ts';
 import { warningsOf } from './warnings.ts';
 
@@ -100,7 +100,7 @@ export async function loadSettings(options: LoadOptions): Promise<LoadedSettings
 /** The settings of a machine that nobody has configured, with these cameras. Throws CONFIG_INVALID. */
 export function defaultSettings(dataDir: string, cameras: readonly CameraInput[] = []): Settings {
   const config: Config = { ...configSchema.parse({}), cameras: parseCameras(cameras) };
-  const secrets: Secrets = { cameras: {} };
+  const secrets = secretsSchema.parse({});
   return resolveSettings(config, secrets, surroundings({ configDir: dataDir, dataDir }));
 }
 

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import {
   boxPolygon,
+  type BusSettings,
   type CameraSettings,
   type FootageClass,
   type ObjectFilter,
@@ -54,9 +55,46 @@ export function resolveSettings(config: Config, secrets: Secrets, around: Surrou
         }),
       ),
     },
-    bus,
+    bus: resolveBus(bus, secrets, around.configDir),
     metrics,
   });
+}
+
+function resolveBus(config: Config['bus'], secrets: Secrets, configDir: string): BusSettings {
+  const { host, port, anonymous, tls, limits, sessions, bridge, home_assistant } = config;
+  const secret = secrets.bus.bridge;
+  return {
+    host,
+    port,
+    anonymous,
+    tls: tls.enabled ? { host: tls.host, port: tls.port, clientCertificates: tls.client_certificates } : null,
+    limits: {
+      connections: limits.connections,
+      connectionsPerAddress: limits.connections_per_address,
+      packetBytes: limits.packet_kb * 1024,
+      packetsPerSecond: limits.packets_per_second,
+    },
+    sessions: {
+      maxMessages: sessions.max_messages,
+      maxBytes: sessions.max_kb * 1024,
+      maxAgeMs: sessions.max_hours * 3_600_000,
+    },
+    bridge: bridge
+      ? {
+          url: bridge.url,
+          topics: bridge.topics,
+          username: secret.username ?? bridge.username ?? null,
+          password: secret.password ?? null,
+          caFile: bridge.ca_file ? resolve(configDir, bridge.ca_file) : null,
+          commandsAs: bridge.commands_as ?? null,
+          maxMessages: bridge.max_messages,
+          maxBytes: bridge.max_mb * 1_000_000,
+        }
+      : null,
+    homeAssistant: home_assistant.enabled
+      ? { prefix: home_assistant.prefix, stillsUrl: home_assistant.stills_url ?? null }
+      : null,
+  };
 }
 
 const GB = 1e9;

@@ -18,7 +18,9 @@ export function warningsOf(config: Config, secrets: Secrets): string[] {
       }),
     ...(isLoopback(config.bus.host)
       ? []
-      : [`bus.host is ${config.bus.host}: whoever reaches port ${config.bus.port} can read every message`]),
+      : [
+          `bus.host is ${config.bus.host}: what crosses port ${config.bus.port}, passwords included, can be read on the way; bus.tls cannot`,
+        ]),
   ];
 }
 

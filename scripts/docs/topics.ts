@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Role } from '../../device/contract/access.ts';
 import { envelope, TOPICS } from '../../device/contract/topics.ts';
 import type { SchemaNode } from '../../device/settings/index.ts';
 import { code, heading, table } from './markdown.ts';
@@ -6,12 +7,12 @@ import { typeText } from './schema-text.ts';
 
 export function topicsDocument(): string {
   const sections = Object.entries(TOPICS).map(
-    ([name, { about, retain, payload }]) =>
-      `\n## ${name}\n\n${about}${retain ? ' Retained: who subscribes gets the latest at once.' : ''}\n\n${fields(payload)}`,
+    ([name, spec]) => `\n## ${name}\n\n${spec.about}${manner(spec)}\n\n${fields(spec.payload)}`,
   );
   return `${heading('Topics', 'device/contract/topics.ts')}
 Every message on the bus. Dotted names are for people; on MQTT \`event.new\` of node \`attic\` is
-\`spyoncino/attic/event/new\`. Payloads are JSON. Clients may read everything and publish nothing.
+\`spyoncino/attic/event/new\`. Payloads are JSON. Clients may read everything, and publish only where it is said;
+what they publish reaches the agent and no other client, and needs none of the common fields.
 A \`*\` in a name here stands for one segment; in \`spyoncino subscribe\` a \`*\` at the end stands for
 everything below.
 
@@ -19,6 +20,12 @@ Every payload begins with
 
 ${fields(envelope)}${sections.join('')}`;
 }
+
+const manner = (spec: { readonly retain: boolean; readonly request?: Role }): string =>
+  [
+    spec.retain ? ' Retained: who subscribes gets the latest at once.' : '',
+    spec.request ? ` Clients from role ${spec.request} on may publish here.` : '',
+  ].join('');
 
 const fields = (payload: z.ZodObject): string =>
   table(['field', 'type', ''], rows(z.toJSONSchema(payload) as SchemaNode));

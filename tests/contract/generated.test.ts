@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { COMMANDS } from '../../device/contract/commands.ts';
 import { ERRORS } from '../../device/contract/errors.ts';
 import { COUNTERS, GAUGES, HISTOGRAMS } from '../../device/contract/metrics.ts';
 import { TOPICS } from '../../device/contract/topics.ts';
@@ -13,6 +14,7 @@ test.each([...documents])('%s is what the code says now (else: npm run docs)', (
 
 test.each([
   ['device/design/topics.md', TOPICS],
+  ['device/design/commands.md', COMMANDS],
   ['device/design/errors.md', ERRORS],
   ['device/design/metrics.md', { ...COUNTERS, ...GAUGES, ...HISTOGRAMS }],
 ])('%s leaves nothing out', (path, table) => {

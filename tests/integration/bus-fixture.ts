@@ -27,7 +27,15 @@ export async function startBus(
   options: Partial<BusOptions> = {},
 ): Promise<Bus & { readonly meter: CountingMeter }> {
   const meter = new CountingMeter();
-  const common = { nodeId: NODE, host: '127.0.0.1', port: 0, version: '1.2.3', log, clock: systemClock };
+  const common = {
+    nodeId: NODE,
+    host: '127.0.0.1',
+    port: 0,
+    version: '1.2.3',
+    anonymous: 'read',
+    log,
+    clock: systemClock,
+  } as const;
   return Object.assign(await createBus({ ...common, meter, ...options }), { meter });
 }
 
