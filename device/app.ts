@@ -8,7 +8,7 @@ import type { Caller } from './contract/access.ts';
 import type { ErrorReport } from './contract/errors.ts';
 import type { Module } from './contract/modules.ts';
 import type { DetectionSettings, Settings } from './contract/settings.ts';
-import { AuditFile, CommandDoor, type CommandOutcome } from './control/index.ts';
+import { Access, AuditFile, CommandDoor, type CommandOutcome } from './control/index.ts';
 import { DetectDesk, publishDetectorState } from './detect-desk.ts';
 import { createHandlers } from './handlers.ts';
 import { createMeter, mergeMetrics, serveMetrics, Watchdog } from './health/index.ts';
@@ -17,6 +17,7 @@ import type { Log } from './kernel/log.ts';
 import { Slot } from './kernel/slot.ts';
 import { openLibrary } from './library/index.ts';
 import { modulesOf, partsOf } from './modules.ts';
+import { authenticateBy, hearRequests } from './requests-desk.ts';
 import type { ChangePlan, ConfigKeeper } from './settings/index.ts';
 import { StatusDesk } from './status-desk.ts';
 import { StorageDesk } from './storage-desk.ts';
@@ -36,6 +37,8 @@ export interface App extends AsyncDisposable {
   readonly metricsPort: number;
   /** Resolves once every camera and the detector either work or have said why not. */
   readonly settled: Promise<void>;
+  /** Whether some user may administer the device. */
+  readonly hasOwner: boolean;
   state(): AppState;
   command(request: unknown, caller: Caller): Promise<CommandOutcome>;
 }
@@ -60,8 +63,18 @@ export async function startApp({ config, version, env, clock, log }: AppOptions)
 
   const meter = building.use(createMeter({ process: 'agent' }));
   const audit = building.use(new AuditFile(stateDir, log));
+  const access = await Access.open({ stateDir, clock, onSetupCode: () => {} });
   const broker = building.use(
-    await createBus({ nodeId: settings.nodeId, ...settings.bus, version, meter, log, clock }),
+    await createBus({
+      nodeId: settings.nodeId,
+      ...settings.bus,
+      authenticate: authenticateBy(access),
+      stateDir,
+      version,
+      meter,
+      log,
+      clock,
+    }),
   );
   const tester = settings.resilience.enabled
     ? building.use(
@@ -165,7 +178,7 @@ export async function startApp({ config, version, env, clock, log }: AppOptions)
       },
     }),
   );
-  const status = building.use(new StatusDesk({ modules, library, bus, clock, log }));
+  const status = building.use(new StatusDesk({ modules, broker, library, bus, clock, log }));
 
   building.use(config);
   const door = new CommandDoor({
@@ -182,6 +195,8 @@ export async function startApp({ config, version, env, clock, log }: AppOptions)
     clock,
     log,
   });
+
+  hearRequests(broker, door);
 
   for (const camera of enabled(settings)) cameras.add(camera);
   building.defer(() => cameras.stop());
@@ -219,6 +234,9 @@ export async function startApp({ config, version, env, clock, log }: AppOptions)
     busPort: broker.port,
     metricsPort: metrics.port,
     settled: settling.done,
+    get hasOwner() {
+      return access.hasOwner;
+    },
     state: () => ({
       cameras: cameras.summaries(),
       detector: detector.part?.summary() ?? 'paused',

@@ -10,6 +10,7 @@ import type { Library } from './library/index.ts';
 export interface StatusDeskOptions {
   /** All there are now. */
   readonly modules: () => readonly Module[];
+  readonly broker: Pick<Bus, 'statistics'>;
   readonly library: Pick<Library, 'lag'>;
   readonly bus: Pick<Bus, 'publish'>;
   readonly clock: Clock;
@@ -17,7 +18,7 @@ export interface StatusDeskOptions {
 }
 
 const HEALTH_EVERY_MS = 10_000;
-const CURSOR_EVERY_MS = 5000;
+const BUS_EVERY_MS = 5000;
 
 /** Says periodically how the agent is. Truth is asked for when it is told, never remembered. */
 export class StatusDesk implements AsyncDisposable {
@@ -32,7 +33,8 @@ export class StatusDesk implements AsyncDisposable {
 
   start(): void {
     this.#every('health', HEALTH_EVERY_MS, () => this.tellHealth());
-    this.#every('cursor of the index', CURSOR_EVERY_MS, () => {
+    this.#every('status of the bus', BUS_EVERY_MS, () => {
+      this.#o.bus.publish('status.bus', this.#o.broker.statistics());
       const { waiting, oldestUtcMs } = this.#o.library.lag;
       const nowUtcMs = this.#o.clock.utcMs();
       this.#o.bus.publish('analytics.persistence.cursor', {

@@ -6,6 +6,7 @@ import { Connection } from './connection.ts';
 import { routeFfmpegLog } from './ffmpeg-log.ts';
 import type { CaptureOptions } from './sink.ts';
 import { sourcesOf, type Source } from './sources.ts';
+import { WallAnchor } from './wall-anchor.ts';
 
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 30_000;
@@ -53,6 +54,7 @@ class SourceRunner {
   readonly #source: Source;
   readonly #outlook: Outlook;
   #generation = 0;
+  #anchor: WallAnchor | null = null;
   #stream: StreamInfo | null = null;
   #said: CameraFact | null = null;
 
@@ -108,7 +110,10 @@ class SourceRunner {
       ...this.#o,
       source: this.#source,
       isAnalysed: () => this.#isAnalysed,
-      nextGeneration: () => ++this.#generation,
+      nextGeneration: () => {
+        this.#anchor = new WallAnchor({ slews: this.#source.live, after: this.#anchor });
+        return { number: ++this.#generation, anchor: this.#anchor };
+      },
       onStream: (info) => {
         this.#stream = info;
         this.#o.meter.set('spyoncino_camera_up', 1, { role: info.role });

@@ -31,7 +31,6 @@ import { Tally } from './tally.ts';
 import { utcOf, type Generation, type Taker } from './taker.ts';
 import { Timeline, VIDEO_TIMESCALE } from './timeline.ts';
 import { Transcoder } from './transcoder.ts';
-import { WallAnchor } from './wall-anchor.ts';
 
 export interface ConnectionOptions {
   readonly source: Source;
@@ -42,7 +41,7 @@ export interface ConnectionOptions {
   readonly meter: Meter;
   readonly clock: Clock;
   readonly log: Log;
-  nextGeneration(): number;
+  nextGeneration(): Pick<Generation, 'number' | 'anchor'>;
   /** Whether pictures are wanted now; it may change at any time. */
   isAnalysed(): boolean;
   /** Pictures arrive: the connection works. */
@@ -248,12 +247,11 @@ export class Connection {
   #begin(video: Stream, audioStream: Stream | null, audio: AudioTrack | null, depth: number): Generation {
     const fps = frameRate(video);
     return {
-      number: this.#o.nextGeneration(),
+      ...this.#o.nextGeneration(),
       timeline: new Timeline(
         { base: video.timeBase, depth, ...(fps === null ? {} : { frameMs: 1000 / fps }) },
         audio && audioStream ? { base: audioStream.timeBase, timescale: audio.timescale } : null,
       ),
-      anchor: new WallAnchor({ slews: this.#o.source.live }),
       sampler: new Sampler(this.#o.analysisFps),
       info: null,
     };

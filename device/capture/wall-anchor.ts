@@ -11,6 +11,9 @@ const WINDOW_MS = 5000;
  * Maps stream time to wall time. The first packet anchors the generation; afterwards wall time is as smooth as
  * the stream. Where the camera's clock and ours drift apart by more than half a second the anchor is moved by
  * 1 % of the passing time until they agree again. If our clock is set, `broken` tells that a new generation is due.
+ *
+ * Cameras begin with a burst of what they hold, so stream time may be ahead of the clock for a while; a generation
+ * that follows soon begins where the one before ended, not before.
  */
 export class WallAnchor {
   readonly #slews: boolean;
@@ -19,11 +22,15 @@ export class WallAnchor {
   #earliestMs = Infinity;
   #correctMs = 0;
   #lastMs = 0;
+  #intervalMs = 0;
   #broken = false;
+  /** When the generation before would have gone on. */
+  readonly #dueUtcMs: number;
 
-  /** `slews` false: footage that does not arrive in real time keeps its first anchor. */
-  constructor(options: { slews: boolean }) {
+  /** `slews` false: footage that does not arrive in real time keeps its first anchor. `after`: of the generation before. */
+  constructor(options: { slews: boolean; after?: WallAnchor | null }) {
     this.#slews = options.slews;
+    this.#dueUtcMs = options.after ? options.after.#nextUtcMs : NaN;
   }
 
   get broken(): boolean {
@@ -33,11 +40,15 @@ export class WallAnchor {
   /** A packet of stream time `streamMs` arrives now; call in order of arrival. */
   arrive(streamMs: number, nowUtcMs: number): void {
     if (Number.isNaN(this.#anchorUtcMs)) {
-      this.#anchorUtcMs = nowUtcMs - streamMs;
+      this.#anchorUtcMs = this.#beginUtcMs(nowUtcMs) - streamMs;
       this.#lastMs = this.#windowStartMs = streamMs;
       return;
     }
-    if (!this.#slews) return;
+    this.#intervalMs = streamMs - this.#lastMs;
+    if (!this.#slews) {
+      this.#lastMs = streamMs;
+      return;
+    }
     const driftMs = nowUtcMs - this.utcMs(streamMs);
     this.#earliestMs = Math.min(this.#earliestMs, driftMs);
     this.#slewBy(streamMs - this.#lastMs);
@@ -51,6 +62,17 @@ export class WallAnchor {
 
   utcMs(streamMs: number): number {
     return this.#anchorUtcMs + streamMs;
+  }
+
+  /** When the picture after the last one is due. */
+  get #nextUtcMs(): number {
+    return this.utcMs(this.#lastMs + this.#intervalMs);
+  }
+
+  /** A clock that was set back by more than a step is believed. */
+  #beginUtcMs(nowUtcMs: number): number {
+    const aheadMs = this.#dueUtcMs - nowUtcMs;
+    return aheadMs > 0 && aheadMs < STEP_MS ? this.#dueUtcMs : nowUtcMs;
   }
 
   #slewBy(passedMs: number): void {

@@ -56,8 +56,11 @@ async function runAgent(load: LoadOptions, log: Log): Promise<number> {
   const { dataDir } = (await loadSettings(load)).settings;
   const config = await ConfigKeeper.open({ load, stateDir: join(dataDir, 'state'), clock: systemClock, log });
   const { settings } = config.current;
-  // What is wrong with the file was told as a fact, and changes nothing.
-  const onReload = (): void => void config.update({ author: 'file', changes: null }).catch(() => {});
+  const onReload = (): void => {
+    config
+      .update({ author: 'file', changes: null })
+      .catch((error: unknown) => log.error({ err: error }, 'config.yaml was changed, but is not used'));
+  };
   const stopping = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void => {
     if (stopping.signal.aborted) process.exit(130);
@@ -71,7 +74,13 @@ async function runAgent(load: LoadOptions, log: Log): Promise<number> {
     stopping.signal.addEventListener('abort', () => resolve(), { once: true });
   });
   try {
-    const app = await startApp({ config, version, env: process.env, clock: systemClock, log });
+    const app = await startApp({
+      config,
+      version,
+      env: process.env,
+      clock: systemClock,
+      log,
+    });
     try {
       await Promise.race([app.settled, stopped]);
       if (!stopping.signal.aborted) process.stdout.write(welcome(app, settings, version));
@@ -98,6 +107,7 @@ function welcome(app: App, settings: Settings, version: string): string {
     `  bus       mqtt://${settings.bus.host}:${app.busPort}   try: npx spyoncino subscribe 'event.*'`,
     `  metrics   http://${settings.metrics.host}:${app.metricsPort}/metrics`,
     `  footage   ${friendlyPath(join(settings.dataDir, 'media'))}`,
+    ...(app.hasOwner ? [] : [`  owner     none yet: npx spyoncino users add NAME --role admin`]),
     ...library.map(({ message, advice }) => `  trouble   ${message} ${advice}`),
   ];
   return `spyoncino ${version} ready\n${lines.join('\n')}\n  Ctrl-C finishes the open clips and stops.\n`;

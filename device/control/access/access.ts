@@ -288,8 +288,11 @@ function checkName({ users, tokens }: Book, name: string): void {
     throw new CodedError('ACCOUNT_EXISTS', name);
 }
 
-/** 256 bits; the prefix lets scanners of repositories find secrets that were committed by mistake. */
-const newSecret = (): string => `spy_${randomBytes(32).toString('base64url')}`;
+/** Tells secrets from passwords, and lets scanners of repositories find those that were committed by mistake. */
+export const SECRET_PREFIX = 'spy_';
+
+/** 256 bits. */
+const newSecret = (): string => `${SECRET_PREFIX}${randomBytes(32).toString('base64url')}`;
 
 const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex');
 

@@ -40,3 +40,17 @@ test('footage keeps its first anchor however it arrives', () => {
   const utc = play(new WallAnchor({ slews: false }), 60, (ms) => ms * 3);
   expect(utc.at(-1)).toBe(START + 60_000);
 });
+
+test('after a burst that ran ahead of the clock, the next generation begins where it ended', () => {
+  const first = new WallAnchor({ slews: true });
+  for (const streamMs of [0, 100, 200, 300]) first.arrive(streamMs, 1000);
+  const next = (nowUtcMs: number): number => {
+    const anchor = new WallAnchor({ slews: true, after: first });
+    anchor.arrive(7, nowUtcMs);
+    return anchor.utcMs(7);
+  };
+  expect(next(1200)).toBe(1400);
+  expect(next(1500)).toBe(1500);
+  // Our clock was set back: it is believed.
+  expect(next(1400 - 3_600_000)).toBe(1400 - 3_600_000);
+});
