@@ -27,8 +27,10 @@ test('help names every verb, and every verb explains itself', async () => {
     'media',
     'export',
     'fsck',
+    'config',
     'models',
     'verify',
+    'users',
     'version',
   ]);
   for (const verb of verbs) {
