@@ -21,6 +21,8 @@ import { authenticateBy, hearRequests } from './requests-desk.ts';
 import type { ChangePlan, ConfigKeeper } from './settings/index.ts';
 import { StatusDesk } from './status-desk.ts';
 import { StorageDesk } from './storage-desk.ts';
+import { certificatesFor, openSurfaces, type Surfaces } from './surfaces.ts';
+import { hostNames, Tls } from './tls/index.ts';
 
 export interface AppOptions {
   /** Ours from now on: it is told how the agent is, and closed with it. */
@@ -30,15 +32,19 @@ export interface AppOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly log: Log;
+  /** Certificates in here take the place of the device's own. */
+  readonly certsDir: string;
+  /** Nobody owns the device yet; for its console alone. */
+  readonly onSetupCode: (code: string) => void;
 }
 
 export interface App extends AsyncDisposable {
   readonly busPort: number;
   readonly metricsPort: number;
+  readonly apiPort: number;
+  readonly gatewayPort: number;
   /** Resolves once every camera and the detector either work or have said why not. */
   readonly settled: Promise<void>;
-  /** Whether some user may administer the device. */
-  readonly hasOwner: boolean;
   state(): AppState;
   command(request: unknown, caller: Caller): Promise<CommandOutcome>;
 }
@@ -54,7 +60,8 @@ export interface AppState {
  * Joins the rooms into one running agent. Sinks are built first and sources last, so that taking down in
  * reverse order drains in the direction the data flows.
  */
-export async function startApp({ config, version, env, clock, log }: AppOptions): Promise<App> {
+export async function startApp(options: AppOptions): Promise<App> {
+  const { config, version, env, clock, log, certsDir, onSetupCode } = options;
   await using building = new AsyncDisposableStack();
   const { settings } = config.current;
   const { dataDir, logLevel } = settings;
@@ -63,12 +70,14 @@ export async function startApp({ config, version, env, clock, log }: AppOptions)
 
   const meter = building.use(createMeter({ process: 'agent' }));
   const audit = building.use(new AuditFile(stateDir, log));
-  const access = await Access.open({ stateDir, clock, onSetupCode: () => {} });
+  const access = await Access.open({ stateDir, clock, onSetupCode });
+  const tls = building.use(await Tls.open({ stateDir, certsDir, names: hostNames, clock, log }));
   const broker = building.use(
     await createBus({
       nodeId: settings.nodeId,
       ...settings.bus,
       authenticate: authenticateBy(access),
+      certificates: certificatesFor(tls),
       stateDir,
       version,
       meter,
@@ -84,6 +93,7 @@ export async function startApp({ config, version, env, clock, log }: AppOptions)
   const bus = tester ?? broker;
 
   let storage: StorageDesk | null = null;
+  let surfaces: Surfaces | null = null;
   const library = await openLibrary({
     dataDir,
     settings: settings.storage,
@@ -162,6 +172,7 @@ export async function startApp({ config, version, env, clock, log }: AppOptions)
       storage: storageDesk,
       library,
       others: [
+        ...(surfaces?.modules ?? []),
         ...(tester
           ? [{ id: 'modules.status.resilience_tester', instance: null, health: () => tester.health() }]
           : []),
@@ -197,6 +208,24 @@ export async function startApp({ config, version, env, clock, log }: AppOptions)
   });
 
   hearRequests(broker, door);
+  const open = building.use(
+    await openSurfaces({
+      settings,
+      tls,
+      access,
+      audit: (line) => audit.add(line),
+      door,
+      library,
+      cameras,
+      status,
+      config,
+      tap: (listener) => broker.tap(listener),
+      meter,
+      clock,
+      log,
+    }),
+  );
+  surfaces = open;
 
   for (const camera of enabled(settings)) cameras.add(camera);
   building.defer(() => cameras.stop());
@@ -233,10 +262,9 @@ export async function startApp({ config, version, env, clock, log }: AppOptions)
   return {
     busPort: broker.port,
     metricsPort: metrics.port,
+    apiPort: open.apiPort,
+    gatewayPort: open.gatewayPort,
     settled: settling.done,
-    get hasOwner() {
-      return access.hasOwner;
-    },
     state: () => ({
       cameras: cameras.summaries(),
       detector: detector.part?.summary() ?? 'paused',

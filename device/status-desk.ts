@@ -51,6 +51,11 @@ export class StatusDesk implements AsyncDisposable {
     return summarise(this.#o.modules());
   }
 
+  /** The summary as it is told. */
+  health(): Payload<'status.health.summary'> {
+    return healthPayload(this.summary());
+  }
+
   /** Whether it does what it is there for: some camera works, and footage can be kept. */
   get isReady(): boolean {
     return this.stuck() === null;
@@ -69,7 +74,7 @@ export class StatusDesk implements AsyncDisposable {
 
   /** Beside its turn, when something has just changed. */
   tellHealth(): void {
-    this.#o.bus.publish('status.health.summary', healthPayload(this.summary()));
+    this.#o.bus.publish('status.health.summary', this.health());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

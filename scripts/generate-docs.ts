@@ -6,6 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { format, type FormatConfig } from 'oxfmt';
 import { asyncapiDocument } from './docs/asyncapi.ts';
 import { commandsDocument } from './docs/commands.ts';
+import { openapiDocument } from './docs/openapi.ts';
 import { settingsDocument, settingsJsonSchema } from './docs/settings.ts';
 import { errorsDocument, metricsDocument } from './docs/tables.ts';
 import { topicsDocument } from './docs/topics.ts';
@@ -18,6 +19,7 @@ const DOCUMENTS: Readonly<Record<string, () => string>> = {
   'device/design/commands.md': commandsDocument,
   'device/design/errors.md': errorsDocument,
   'device/design/metrics.md': metricsDocument,
+  'device/design/openapi.yaml': openapiDocument,
   'device/design/settings.md': settingsDocument,
   'device/design/topics.md': topicsDocument,
 };

@@ -38,6 +38,8 @@ export interface Bus extends AsyncDisposable {
   handle<P extends RequestTopic>(topic: P, handler: RequestHandler<P>): void;
   /** Retained messages below Home Assistant's prefix: exactly these; what was there before goes. */
   announce(messages: readonly { readonly topic: string; readonly payload: object }[]): void;
+  /** Calls `listener` with each message that is published, until disposed of. It must not throw. */
+  tap(listener: (message: { readonly topic: string; readonly json: string }) => void): Disposable;
   /** For `status.bus`. */
   statistics(): Payload<'status.bus'>;
   /** Ends the connections of this user or token, who may no longer do what it could. */
@@ -112,6 +114,7 @@ export async function createBus(options: BusOptions): Promise<Bus> {
   const startedMs = clock.monotonicMs();
   const seal = createSealer(clock);
   const topics = new Set<string>();
+  const taps = new Set<Parameters<Bus['tap']>[0]>();
   let [published, dropped] = [0, 0];
   const drop = (reason: string): void => {
     dropped += 1;
@@ -301,10 +304,15 @@ export async function createBus(options: BusOptions): Promise<Bus> {
         send(mqttTopic, sealed.json, sealed.retain);
       }
       bridge?.take(topic, mqttTopic, sealed.json, sealed.retain);
+      for (const listener of taps) listener({ topic, json: sealed.json });
       published += 1;
       topics.add(sealed.pattern);
       meter.count('spyoncino_published_total', { topic: sealed.pattern });
       meter.observe('spyoncino_publish_ms', clock.monotonicMs() - beganMs);
+    },
+    tap(listener) {
+      taps.add(listener);
+      return { [Symbol.dispose]: () => void taps.delete(listener) };
     },
     forget: (topic) => send(topicToMqtt(nodeId, topic), '', true),
     handle: (topic, handler) => requests.handle(topic, handler),

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -70,6 +71,7 @@ async function runAgent(load: LoadOptions, log: Log): Promise<number> {
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
   process.on('SIGHUP', onReload);
+  let setupCode: string | null = null;
   const stopped = new Promise<void>((resolve) => {
     stopping.signal.addEventListener('abort', () => resolve(), { once: true });
   });
@@ -80,10 +82,12 @@ async function runAgent(load: LoadOptions, log: Log): Promise<number> {
       env: process.env,
       clock: systemClock,
       log,
+      certsDir: join(load.configDir, 'certs'),
+      onSetupCode: (code) => void (setupCode = code),
     });
     try {
       await Promise.race([app.settled, stopped]);
-      if (!stopping.signal.aborted) process.stdout.write(welcome(app, settings, version));
+      if (!stopping.signal.aborted) process.stdout.write(welcome(app, settings, version, setupCode));
       await stopped;
     } finally {
       await app[Symbol.asyncDispose]();
@@ -97,7 +101,7 @@ async function runAgent(load: LoadOptions, log: Log): Promise<number> {
   }
 }
 
-function welcome(app: App, settings: Settings, version: string): string {
+function welcome(app: App, settings: Settings, version: string, setupCode: string | null): string {
   const { cameras, detector, library } = app.state();
   const lines = [
     ...cameras.map(
@@ -107,7 +111,12 @@ function welcome(app: App, settings: Settings, version: string): string {
     `  bus       mqtt://${settings.bus.host}:${app.busPort}   try: npx spyoncino subscribe 'event.*'`,
     `  metrics   http://${settings.metrics.host}:${app.metricsPort}/metrics`,
     `  footage   ${friendlyPath(join(settings.dataDir, 'media'))}`,
-    ...(app.hasOwner ? [] : [`  owner     none yet: npx spyoncino users add NAME --role admin`]),
+    `  control   https://${hostname()}:${app.apiPort}   websocket wss://${hostname()}:${app.gatewayPort}/ws`,
+    ...(setupCode === null
+      ? []
+      : [
+          `  owner     none yet: npx spyoncino users add NAME --role admin, or POST /api/setup with code ${setupCode}`,
+        ]),
     ...library.map(({ message, advice }) => `  trouble   ${message} ${advice}`),
   ];
   return `spyoncino ${version} ready\n${lines.join('\n')}\n  Ctrl-C finishes the open clips and stops.\n`;

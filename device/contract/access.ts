@@ -14,3 +14,37 @@ export interface Caller {
   readonly role: Role;
   readonly surface: Surface;
 }
+
+/** What a client brings along to say who it is. */
+export type Credentials =
+  | { readonly kind: 'password'; readonly name: string; readonly password: string }
+  /** The secret of a token, or of a session. */
+  | { readonly kind: 'bearer'; readonly secret: string };
+
+/** Where a client comes from: locks are per address. */
+export interface Origin {
+  readonly surface: Surface;
+  readonly address: string;
+}
+
+export interface Account {
+  readonly name: string;
+  readonly kind: 'user' | 'token';
+  readonly role: Role;
+  readonly createdUtcMs: number;
+  readonly expiresUtcMs: number | null;
+}
+
+/** Who asked for what, and what came of it. Arguments are left out: they may hold what is nobody's business. */
+export interface AuditLine {
+  readonly utcMs: number;
+  readonly caller: Caller;
+  readonly command: string;
+  /** Module, camera or account; null where the command has none. */
+  readonly target: string | null;
+  /** `ok`, or the code of the error. */
+  readonly outcome: string;
+}
+
+/** Browsers send it only over TLS, only to this host, and never from pages of other sites. */
+export const SESSION_COOKIE = '__Host-spyoncino';

@@ -3,7 +3,8 @@
  * bus a request is `dashboard.control.command`, the answer `dashboard.control.result` with its `request_id`.
  */
 import { z } from 'zod';
-import type { Role } from './access.ts';
+import type { Caller, Role } from './access.ts';
+import type { ErrorReport } from './errors.ts';
 
 interface CommandSpec {
   readonly about: string;
@@ -150,3 +151,23 @@ export const commandRequest = z.object({
   request_id: z.string().max(128).optional(),
 });
 export type CommandRequest = z.output<typeof commandRequest>;
+
+export type CommandOutcome =
+  | {
+      readonly ok: true;
+      readonly command: CommandName;
+      readonly requestId: string | null;
+      readonly result: unknown;
+    }
+  | {
+      readonly ok: false;
+      /** As it was sent; empty when there was none. */
+      readonly command: string;
+      readonly requestId: string | null;
+      readonly error: ErrorReport;
+    };
+
+/** The one door, as surfaces see it: `request` is whatever came in, and nothing makes it throw. */
+export interface Door {
+  submit(request: unknown, caller: Caller): Promise<CommandOutcome>;
+}

@@ -344,6 +344,11 @@ export const ERRORS = {
     means: 'The device has an owner already.',
     advice: 'Ask the owner for an account.',
   },
+  NOT_READY: {
+    fault: 'operator',
+    means: 'The device runs, but does not do its work.',
+    advice: 'See `status.health.summary` for what ails it.',
+  },
   MODULE_UNKNOWN: {
     fault: 'peer',
     means: 'There is no such module here.',
@@ -373,6 +378,37 @@ export const ERRORS = {
     fault: 'peer',
     means: 'The camera gives no pictures now.',
     advice: 'See `status.camera.<id>` for the reason.',
+  },
+  REQUEST_INVALID: {
+    fault: 'peer',
+    means: 'The request is not complete or not well formed; nothing was done.',
+    advice: 'Mend the fields named in the message.',
+  },
+  REQUEST_TOO_LARGE: {
+    fault: 'peer',
+    means: 'The request is larger than anything that is taken.',
+    advice: 'Send less at once.',
+  },
+  REQUEST_FAILED: {
+    fault: 'internal',
+    means: 'The request failed in a way we have no better word for.',
+    advice: 'Please report it with the log.',
+  },
+  CROSS_SITE: {
+    fault: 'peer',
+    means:
+      'A page of another site, or one that does not say who it is, asked in the name of who is signed in.',
+    advice: 'Programs send a token instead of a cookie; pages send the header `x-spyoncino: 1`.',
+  },
+  NOT_FOUND: {
+    fault: 'peer',
+    means: 'There is nothing here.',
+    advice: '`/api/openapi.json` lists all addresses; lists of events and clips have their ids.',
+  },
+  CERTIFICATE_INVALID: {
+    fault: 'operator',
+    means: 'A certificate and its key in config/certs cannot be used; the one from before stays.',
+    advice: 'Put a matching pair in PEM format there, the certificate with its chain first.',
   },
   PAYLOAD_INVALID: {
     fault: 'internal',

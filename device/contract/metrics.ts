@@ -66,6 +66,7 @@ export const GAUGES = {
   spyoncino_resident_bytes: { help: 'Resident memory of the process', labels: [] },
   spyoncino_disk_free_bytes: { help: 'Free space where the footage is', labels: [] },
   spyoncino_storage_alarms: { help: 'Alarms of the storage that are active', labels: [] },
+  spyoncino_gateway_clients: { help: 'Clients connected to the websocket gateway', labels: [] },
   spyoncino_bus_clients: { help: 'Clients connected to the bus', labels: [] },
 } as const;
 

@@ -191,6 +191,16 @@ export interface BusSettings {
   } | null;
 }
 
+export interface GatewaySettings {
+  readonly host: string;
+  readonly port: number;
+  /** Topics or globs: kept for who comes later, and told to who names none. */
+  readonly topics: readonly string[];
+  /** Messages that are kept. */
+  readonly bufferSize: number;
+  readonly keepaliveMs: number;
+}
+
 export interface Settings {
   readonly nodeId: string;
   readonly dataDir: string;
@@ -209,6 +219,8 @@ export interface Settings {
   };
   readonly bus: BusSettings;
   readonly metrics: { readonly host: string; readonly port: number };
+  readonly controlApi: { readonly host: string; readonly port: number };
+  readonly gateway: GatewaySettings;
 }
 
 /** `[x1, y1, x2, y2]` as the polygon of its corners. */

@@ -1,20 +1,9 @@
 import { appendFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Caller } from '../contract/access.ts';
+import type { AuditLine } from '../contract/access.ts';
 import type { Log } from '../kernel/log.ts';
 import { makeDirectoryDurable } from '../kernel/durable-file.ts';
 import { TaskSet } from '../kernel/tasks.ts';
-
-/** Who wanted what, and what came of it. Arguments are left out: they may hold what is nobody's business. */
-export interface AuditLine {
-  readonly utcMs: number;
-  readonly caller: Caller;
-  readonly command: string;
-  /** Module or camera; null where the command has none. */
-  readonly target: string | null;
-  /** `ok`, or the code of the error. */
-  readonly outcome: string;
-}
 
 const FILE = 'audit.jsonl';
 /** Then it becomes `audit.1.jsonl`, in place of an older one. */

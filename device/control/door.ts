@@ -1,16 +1,16 @@
 import type { z } from 'zod';
-import { mayActAs, type Caller } from '../contract/access.ts';
+import { mayActAs, type AuditLine, type Caller } from '../contract/access.ts';
 import {
   COMMANDS,
   commandRequest,
   type CommandArguments,
   type CommandName,
+  type CommandOutcome,
   type CommandRequest,
 } from '../contract/commands.ts';
-import { CodedError, type ErrorReport } from '../contract/errors.ts';
+import { CodedError } from '../contract/errors.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
-import type { AuditLine } from './audit.ts';
 
 /** What a handler is given, checked; what it returns is the result, as JSON. */
 export interface Order<C extends CommandName = CommandName> {
@@ -31,21 +31,6 @@ export interface DoorOptions {
   readonly clock: Clock;
   readonly log: Log;
 }
-
-export type CommandOutcome =
-  | {
-      readonly ok: true;
-      readonly command: CommandName;
-      readonly requestId: string | null;
-      readonly result: unknown;
-    }
-  | {
-      readonly ok: false;
-      /** As it was sent; empty when there was none. */
-      readonly command: string;
-      readonly requestId: string | null;
-      readonly error: ErrorReport;
-    };
 
 /** What takes longer has failed. */
 const PATIENCE_MS = 30_000;

@@ -1,10 +1,4 @@
-export {
-  Access,
-  SECRET_PREFIX,
-  type Account,
-  type AccessOptions,
-  type Credentials,
-  type Origin,
-} from './access/access.ts';
-export { AuditFile, type AuditLine } from './audit.ts';
-export { CommandDoor, type CommandOutcome, type DoorOptions, type Handlers, type Order } from './door.ts';
+export type { CommandOutcome } from '../contract/commands.ts';
+export { Access, SECRET_PREFIX, type AccessOptions } from './access/access.ts';
+export { AuditFile } from './audit.ts';
+export { CommandDoor, type DoorOptions, type Handlers, type Order } from './door.ts';

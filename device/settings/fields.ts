@@ -15,11 +15,6 @@ export const nodeId = z
 
 export const words = z.string().regex(/\S/, 'must not be empty');
 
-/** See `matches` of the bus. */
-export const topicGlob = z
-  .string()
-  .regex(/^(?:[^.*+#/\s]+|\*\*?)(?:\.(?:[^.*+#/\s]+|\*\*?))*$/, 'must be like event.new, status.* or *');
-
 export const fraction = z.number().min(0).max(1);
 
 /** Not `z.int()`: where that fails, rules over several keys are skipped, and their problems would stay hidden. */
@@ -27,6 +22,12 @@ export const whole = (min: number, max: number) =>
   z.number().multipleOf(1, 'must be a whole number').min(min).max(max);
 
 export const port = whole(0, 65_535);
+
+/** See `matches` of the bus. */
+export const topicGlob = z
+  .string()
+  .max(200)
+  .regex(/^(\*{1,2}|[^*+#/.\s]+)(\.(\*{1,2}|[^*+#/.\s]+))*$/, 'must be like event.new, status.* or *');
 
 const point = z.tuple([fraction, fraction]);
 

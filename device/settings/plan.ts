@@ -59,6 +59,8 @@ const SERVICES: readonly { service: Service; slice: (settings: Settings) => unkn
 const AT_NEXT_START: readonly { key: string; slice: (settings: Settings) => unknown }[] = [
   { key: 'bus', slice: ({ bus }) => bus },
   { key: 'metrics', slice: ({ metrics }) => metrics },
+  { key: 'system.control_api', slice: ({ controlApi }) => controlApi },
+  { key: 'dashboards.websocket_gateway', slice: ({ gateway }) => gateway },
   { key: 'storage.media_id', slice: ({ storage }) => storage.mediaId },
   { key: 'node.id', slice: ({ nodeId }) => nodeId },
   { key: 'system.resilience', slice: ({ resilience }) => resilience },

@@ -22,8 +22,9 @@ export interface Surroundings {
 }
 
 export function resolveSettings(config: Config, secrets: Secrets, around: Surroundings): Settings {
-  const { node, detection, bus, metrics, system, storage, outputs } = config;
+  const { node, detection, bus, metrics, system, dashboards, storage, outputs } = config;
   const configured = around.dataDirAsked ? undefined : storage.path;
+  const gateway = dashboards.websocket_gateway;
   return freeze({
     nodeId: node.id ?? nodeIdOf(around.hostname),
     dataDir: configured === undefined ? around.dataDir : resolve(around.configDir, configured),
@@ -57,6 +58,14 @@ export function resolveSettings(config: Config, secrets: Secrets, around: Surrou
     },
     bus: resolveBus(bus, secrets, around.configDir),
     metrics,
+    controlApi: system.control_api,
+    gateway: {
+      host: gateway.host,
+      port: gateway.port,
+      topics: gateway.topics,
+      bufferSize: gateway.buffer_size,
+      keepaliveMs: gateway.idle_timeout_seconds * 1000,
+    },
   });
 }
 

@@ -41,6 +41,14 @@ const scenario = z.strictObject({
 /** The scenario that the runbook knows. */
 const SLOW_WEBHOOK = { name: 'slow-webhook', topic: 'event.snapshot.allowed', latency_ms: 10_000 };
 
+/** As the original system shipped them. */
+const GATEWAY_TOPICS = [
+  'status.health.summary',
+  'status.bus',
+  'analytics.persistence.cursor',
+  'storage.stats',
+];
+
 const motion = z.strictObject({
   sensitivity: fraction.default(0.5).meta(help('0 sees nothing, 1 sees every leaf')),
   masks: z.array(polygon).max(32).default([]).meta(help('Areas in which motion is ignored')),
@@ -319,12 +327,35 @@ export const config = z.strictObject({
             .meta(help('What may be armed')),
         })
         .prefault({}),
+      control_api: z
+        .strictObject({
+          host: words.default('0.0.0.0').meta(help('Address of the HTTPS control API')),
+          port: port.default(8443).meta(help('0: any free port')),
+        })
+        .prefault({}),
       logging: z
         .strictObject({
           log_level: z
             .enum(LOG_LEVELS)
             .default('info')
             .meta(help('Least important lines that are still written')),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+  dashboards: z
+    .strictObject({
+      websocket_gateway: z
+        .strictObject({
+          host: words.default('0.0.0.0').meta(help('Address of the websocket gateway')),
+          port: port.default(9443).meta(help('0: any free port')),
+          topics: z
+            .array(topicGlob)
+            .max(64)
+            .default(GATEWAY_TOPICS)
+            .meta(help('Topics or globs that are kept for who comes later, and told to who names none')),
+          buffer_size: whole(10, 10_000).default(256).meta(help('Messages that are kept')),
+          idle_timeout_seconds: whole(1, 3600).default(30).meta(help('Time between keepalives')),
         })
         .prefault({}),
     })

@@ -37,6 +37,10 @@ const OWNED_PACKAGES: Readonly<Record<string, string>> = {
   'node:sqlite': 'library',
   'prom-client': 'health',
   aedes: 'bus',
+  fastify: 'dashboard',
+  '@fastify': 'dashboard',
+  ws: 'gateway',
+  '@peculiar/x509': 'tls',
 };
 
 /** What is wrong with `file` (a path from the repository's root) importing `specifier`; null when nothing is. */

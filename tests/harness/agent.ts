@@ -29,7 +29,7 @@ export interface TestAgent extends AsyncDisposable {
 
 export interface TestAgentOptions {
   /** As in config.yaml; ports are set for you. */
-  readonly config?: object;
+  readonly config?: Readonly<Record<string, unknown>>;
   /** As in secrets.yaml. */
   readonly secrets?: object;
   readonly args?: readonly string[];
@@ -42,7 +42,7 @@ export interface TestAgentOptions {
 export async function startAgent(options: TestAgentOptions = {}): Promise<TestAgent> {
   const folder = await mkdtemp(join(tmpdir(), 'spyoncino-agent-'));
   const dataDir = options.dataDir ?? join(folder, 'data');
-  const config = { bus: { port: 0 }, metrics: { port: 0 }, ...options.config };
+  const config = withFreePorts(options.config ?? {});
   await writeFile(join(folder, 'config.yaml'), stringify(config));
   if (options.secrets) {
     await writeFile(join(folder, 'secrets.yaml'), stringify(options.secrets), { mode: 0o600 });
@@ -114,6 +114,17 @@ export async function startAgent(options: TestAgentOptions = {}): Promise<TestAg
     await dispose();
     throw error;
   }
+}
+
+function withFreePorts(config: Readonly<Record<string, unknown>>): object {
+  const { system, dashboards, ...rest } = config;
+  return {
+    bus: { port: 0 },
+    metrics: { port: 0 },
+    ...rest,
+    system: { control_api: { host: '127.0.0.1', port: 0 }, ...(system as object) },
+    dashboards: { websocket_gateway: { host: '127.0.0.1', port: 0 }, ...(dashboards as object) },
+  };
 }
 
 /** Reads the lines that greet the user; null when the stream ends before they are complete. */

@@ -1,6 +1,6 @@
 import { createHash, createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
 import { join } from 'node:path';
-import type { Caller, Role, Surface } from '../../contract/access.ts';
+import type { Account, Caller, Credentials, Origin, Role } from '../../contract/access.ts';
 import { CodedError } from '../../contract/errors.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { Turns } from '../../kernel/turns.ts';
@@ -22,26 +22,6 @@ export interface AccessOptions {
   readonly clock: Clock;
   /** There is no owner yet, and this is the code that makes one. For the console of the device alone. */
   readonly onSetupCode: (code: string) => void;
-}
-
-/** What a client brings along to say who it is. */
-export type Credentials =
-  | { readonly kind: 'password'; readonly name: string; readonly password: string }
-  /** The secret of a token, or of a session. */
-  | { readonly kind: 'bearer'; readonly secret: string };
-
-/** Where a client comes from: locks are per address. */
-export interface Origin {
-  readonly surface: Surface;
-  readonly address: string;
-}
-
-export interface Account {
-  readonly name: string;
-  readonly kind: 'user' | 'token';
-  readonly role: Role;
-  readonly createdUtcMs: number;
-  readonly expiresUtcMs: number | null;
 }
 
 const SESSION_MS = 30 * 86_400_000;
@@ -107,16 +87,14 @@ export class Access {
     return [...users, ...tokens];
   }
 
-  /** Who it is. Throws UNAUTHENTICATED, or LOCKED_OUT after too many failures from one address. */
+  /** Who it is. Throws UNAUTHENTICATED, or LOCKED_OUT after too many wrong passwords from one address. */
   async authenticate(credentials: Credentials, origin: Origin): Promise<Caller> {
-    return await this.#guarded(origin, async () => {
-      const found =
-        credentials.kind === 'bearer'
-          ? this.#bearer(credentials.secret)
-          : await this.#password(credentials.name, credentials.password);
-      if (!found) throw new CodedError('UNAUTHENTICATED');
-      return { user: found.name, role: found.role, surface: origin.surface };
-    });
+    const found =
+      credentials.kind === 'bearer'
+        ? await this.#refresh().then(() => this.#bearer(credentials.secret))
+        : await this.#guarded(origin, () => this.#password(credentials.name, credentials.password));
+    if (!found) throw new CodedError('UNAUTHENTICATED');
+    return { user: found.name, role: found.role, surface: origin.surface };
   }
 
   /** Makes the first admin. Throws SETUP_CLOSED, UNAUTHENTICATED, LOCKED_OUT, PASSWORD_WEAK. */
@@ -203,6 +181,7 @@ export class Access {
     });
   }
 
+  /** Locks who guesses. Secrets of tokens and sessions are beyond guessing, and old ones are sent innocently. */
   async #guarded<T>({ address }: Origin, work: () => Promise<T>): Promise<T> {
     const { clock } = this.#o;
     if (this.#lockout.lockedForMs(address, clock.monotonicMs()) > 0) throw new CodedError('LOCKED_OUT');
@@ -230,11 +209,12 @@ export class Access {
     return this.#book.users.find(({ name }) => name === session?.user) ?? null;
   }
 
-  async #password(name: string, password: string): Promise<UserEntry | null> {
+  async #password(name: string, password: string): Promise<UserEntry> {
     const user = this.#book.users.find((known) => known.name === name) ?? null;
     const proof = createHmac('sha256', this.#rememberKey).update(`${name}\0${password}`).digest('hex');
     if (user && this.#remembered.get(proof) === user.password) return user;
-    if (!(await isPassword(password, user?.password ?? null)) || !user) return null;
+    if (!(await isPassword(password, user?.password ?? null)) || !user)
+      throw new CodedError('UNAUTHENTICATED');
     this.#remembered.set(proof, user.password);
     if (this.#remembered.size > MAX_REMEMBERED)
       this.#remembered.delete(this.#remembered.keys().next().value!);

@@ -2,7 +2,8 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Access, type Credentials, type Origin } from '../../../device/control/index.ts';
+import type { Credentials, Origin } from '../../../device/contract/access.ts';
+import { Access } from '../../../device/control/index.ts';
 import { ManualClock } from '../record/manual-clock.ts';
 
 const PASSWORD = 'correct horse battery';
@@ -87,6 +88,14 @@ test('tokens and sessions work until they end, are removed, or the password chan
   await expect(access.authenticate(byPassword('ada', PASSWORD), HOME)).rejects.toEqual(
     code('UNAUTHENTICATED'),
   );
+});
+
+test('who sends an old session or a wrong token again and again is refused, but may still sign in', async () => {
+  await withOwner();
+  for (let i = 0; i < 10; i++) {
+    await expect(access.authenticate(bearer(`spy_${i}`), HOME)).rejects.toEqual(code('UNAUTHENTICATED'));
+  }
+  expect(await access.authenticate(byPassword('ada', PASSWORD), HOME)).toMatchObject({ user: 'ada' });
 });
 
 test('a closed session is closed', async () => {

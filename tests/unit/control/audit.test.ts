@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { AuditFile, type AuditLine } from '../../../device/control/index.ts';
+import type { AuditLine } from '../../../device/contract/access.ts';
+import { AuditFile } from '../../../device/control/index.ts';
 
 const line = (command: string): AuditLine => ({
   utcMs: Date.UTC(2026, 10, 25),

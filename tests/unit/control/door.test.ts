@@ -4,7 +4,8 @@ import { beforeEach, expect, test } from 'vitest';
 import { ROLES, type Caller, type Role } from '../../../device/contract/access.ts';
 import { COMMANDS, type CommandName } from '../../../device/contract/commands.ts';
 import { CodedError } from '../../../device/contract/errors.ts';
-import { CommandDoor, type AuditLine, type Handlers, type Order } from '../../../device/control/index.ts';
+import type { AuditLine } from '../../../device/contract/access.ts';
+import { CommandDoor, type Handlers, type Order } from '../../../device/control/index.ts';
 import { ManualClock } from '../record/manual-clock.ts';
 
 const NAMES = Object.keys(COMMANDS) as CommandName[];

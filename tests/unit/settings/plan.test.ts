@@ -98,6 +98,7 @@ test('every section of the file is somebody’s business', () => {
     'bus',
     'metrics',
     'system',
+    'dashboards',
     'outputs',
     'storage',
   ]);

@@ -1,0 +1,40 @@
+import { ERRORS, type ErrorCode } from '../contract/errors.ts';
+
+/** HTTP status by code; what is not named goes by whose fault it is. */
+const STATUS: Partial<Record<ErrorCode, number>> = {
+  REQUEST_INVALID: 422,
+  REQUEST_TOO_LARGE: 413,
+  NOT_FOUND: 404,
+  CROSS_SITE: 403,
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  LOCKED_OUT: 429,
+  TOO_MANY_REQUESTS: 429,
+  SETUP_CLOSED: 409,
+  PASSWORD_WEAK: 422,
+  ACCOUNT_UNKNOWN: 404,
+  ACCOUNT_EXISTS: 409,
+  ACCOUNT_LAST_ADMIN: 409,
+  ACCESS_UNREADABLE: 503,
+  COMMAND_UNKNOWN: 404,
+  COMMAND_INVALID: 422,
+  COMMAND_TIMEOUT: 504,
+  CAMERA_UNKNOWN: 404,
+  CAMERA_NOT_RUNNING: 409,
+  MODULE_UNKNOWN: 404,
+  MODULE_NOT_PAUSABLE: 409,
+  SCENARIO_UNKNOWN: 404,
+  CONFIG_INVALID: 422,
+  CONFIG_UNKNOWN: 404,
+  CONFIG_BUSY: 503,
+  CONFIG_NOT_WRITABLE: 503,
+  FOOTAGE_NOT_FOUND: 404,
+  INDEX_UNAVAILABLE: 503,
+  INDEX_UNUSABLE: 503,
+  MEDIA_MISSING: 503,
+  DISK_FULL: 507,
+};
+
+const BY_FAULT = { operator: 409, peer: 400, internal: 500 } as const;
+
+export const statusOf = (code: ErrorCode): number => STATUS[code] ?? BY_FAULT[ERRORS[code].fault];

@@ -1,0 +1,7 @@
+export {
+  serveGateway,
+  type Gateway,
+  type GatewayLimits,
+  type GatewayOptions,
+  type TappedMessage,
+} from './server.ts';

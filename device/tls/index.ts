@@ -1,0 +1,1 @@
+export { hostNames, Tls, type ServerName, type TlsOptions } from './tls.ts';
