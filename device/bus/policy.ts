@@ -78,6 +78,25 @@ export function createPolicy(options: PolicyOptions): Policy {
     }
   }
 
+  async function letIn(
+    client: Client,
+    username: string | undefined,
+    password: Buffer | undefined,
+  ): Promise<boolean> {
+    const connection = connectionOf(client);
+    const caller = await identify(connection, username, password);
+    const state = clients.get(client);
+    if (!caller || !state) {
+      onDrop('client_refused');
+      log.warn({ address: connection.address, username }, 'a client of the bus was refused');
+      return false;
+    }
+    state.caller = caller;
+    connection.admit();
+    (client as { id: string }).id = `${caller.user}/${client.id}`;
+    return true;
+  }
+
   return {
     mayRead,
     preConnect(client, packet: ConnectPacket, done) {
@@ -86,20 +105,11 @@ export function createPolicy(options: PolicyOptions): Policy {
       done(null, packet.clientId.length <= MAX_CLIENT_ID);
     },
     authenticate(client, username, password, done) {
-      void identify(connectionOf(client), username, password).then((caller) => {
-        const state = clients.get(client);
-        if (caller && state) {
-          state.caller = caller;
-          state.connection.admit();
-          (client as { id: string }).id = `${caller.user}/${client.id}`;
-          done(null, true);
-          return;
-        }
-        onDrop('client_refused');
-        log.warn({ address: connectionOf(client).address, username }, 'a client of the bus was refused');
-        const returnCode: AuthenticateError['returnCode'] = username === undefined ? 5 : 4;
-        done(Object.assign(new Error('not authorized'), { returnCode }), false);
-      });
+      const answer = async (): Promise<void> => {
+        const isIn = await letIn(client, username, password);
+        done(isIn ? null : refusal(username === undefined ? 5 : 4), isIn);
+      };
+      void answer();
     },
     authorizeSubscribe(client, subscription, done) {
       const filters = clients.get(client)?.filters;
@@ -152,3 +162,7 @@ export function createPolicy(options: PolicyOptions): Policy {
     },
   };
 }
+
+/** 4: bad user name or password; 5: not authorized (MQTT 3.1.1 §3.2.2.3). */
+const refusal = (returnCode: 4 | 5): AuthenticateError =>
+  Object.assign(new Error('not authorized'), { returnCode }) as AuthenticateError;

@@ -186,11 +186,23 @@ const camera = z
     when: isObject,
   });
 
+/** Not the numbers that come every few seconds: while the other broker is away, they would push out the rest. */
+const PASSED_ON = [
+  ...['event.*', 'motion.*', 'clip.*', 'storage.*', 'config.rejected', 'config.rollback'],
+  ...['status.availability', 'status.camera.*', 'status.detector', 'status.health.summary'],
+  'dashboard.control.result',
+];
+
 const bridge = z.strictObject({
   url: mqttUrl.meta(
     help('Another MQTT broker, `mqtt://host[:port]` or `mqtts://…`, without user name and password'),
   ),
-  topics: z.array(topicGlob).min(1).max(64).default(['*']).meta(help('What is passed on, e.g. `event.*`')),
+  topics: z
+    .array(topicGlob)
+    .min(1)
+    .max(64)
+    .default(PASSED_ON)
+    .meta(help('What is passed on, e.g. `event.*`')),
   username: words.nullish().meta(help('Name there; the password goes into secrets.yaml')),
   ca_file: words
     .nullish()

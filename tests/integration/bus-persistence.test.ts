@@ -86,7 +86,7 @@ test('what is retained is there after a restart, without having been said again'
     await using bus = await start();
     bus.publish('status.detector', down);
     bus.publish('status.detector', { ...down, model: 'n' });
-    bus.publish('status.camera.old' as 'status.camera.*', {
+    bus.publish<'status.camera.*'>('status.camera.old', {
       camera_id: 'old',
       state: 'stopped',
       generation: 1,

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
@@ -112,6 +112,17 @@ test('a stock client and our own get through', async () => {
   ).rejects.toMatchObject({
     code: 'UNAUTHENTICATED',
   });
+});
+
+test('`spyoncino subscribe` takes name, password and CA from files', async () => {
+  await using bus = await startTls();
+  await writeFile(path('password'), 'right\n');
+  const verb = ['device/cli/spyoncino.js', 'subscribe', '--port', String(bus.secure), '--count', '1'];
+  const named = ['--username', 'bob', '--ca', path('house.crt')];
+  const { stdout } = await run(process.execPath, [...verb, ...named, '--password-file', path('password')]);
+  expect(stdout).toContain('"state":"online"');
+  const wrong = run(process.execPath, [...verb, ...named], { env: { SPYONCINO_BUS_PASSWORD: 'wrong' } });
+  await expect(wrong).rejects.toMatchObject({ stderr: expect.stringContaining('UNAUTHENTICATED') });
 });
 
 test('a certificate of the right CA stands for name and password', async () => {
