@@ -1,4 +1,4 @@
-import type { AedesOptions, AuthenticateError, Client, ConnectPacket } from 'aedes';
+import type { AedesOptions, Client, ConnectPacket } from 'aedes';
 import type { Caller } from '../contract/access.ts';
 import type { BusSettings } from '../contract/settings.ts';
 import type { RequestTopic } from '../contract/topics.ts';
@@ -105,10 +105,7 @@ export function createPolicy(options: PolicyOptions): Policy {
       done(null, packet.clientId.length <= MAX_CLIENT_ID);
     },
     authenticate(client, username, password, done) {
-      const answer = async (): Promise<void> => {
-        const isIn = await letIn(client, username, password);
-        done(isIn ? null : refusal(username === undefined ? 5 : 4), isIn);
-      };
+      const answer = async (): Promise<void> => done(null, await letIn(client, username, password));
       void answer();
     },
     authorizeSubscribe(client, subscription, done) {
@@ -162,7 +159,3 @@ export function createPolicy(options: PolicyOptions): Policy {
     },
   };
 }
-
-/** 4: bad user name or password; 5: not authorized (MQTT 3.1.1 §3.2.2.3). */
-const refusal = (returnCode: 4 | 5): AuthenticateError =>
-  Object.assign(new Error('not authorized'), { returnCode }) as AuthenticateError;
