@@ -119,7 +119,8 @@ export function createPolicy(options: PolicyOptions): Policy {
     },
     authorizePublish(client, packet, done) {
       const caller = callerOf(client);
-      const request = caller && requestOn(caller.role, nodeId, packet.topic);
+      // Without a name one reads, whatever viewers may ask for.
+      const request = caller && caller !== ANONYMOUS ? requestOn(caller.role, nodeId, packet.topic) : null;
       packet.retain = false;
       if (request) {
         packet.topic = `${REQUESTS}${request}`;

@@ -122,6 +122,22 @@ test('nothing is lost and the order is kept while the other broker is away, also
 /** QoS 1: the last few may come twice. */
 const unique = (heard: readonly string[]): string[] => [...new Set(heard)];
 
+test('another broker that freezes holds up neither the bus nor its end, and gets what it missed', async () => {
+  await startMosquitto();
+  await (await listener()).endAsync();
+  {
+    await using bus = await start();
+    await expect.poll(() => bus.bridge).toMatchObject({ connected: true, waitingMessages: 0 });
+    mosquitto?.kill('SIGSTOP');
+    publish(bus, 0, 50);
+    expect(bus.bridge?.waitingMessages).toBe(50);
+  }
+  mosquitto?.kill('SIGCONT');
+  await using back = await listener();
+  await using _bus = await start();
+  await expect.poll(() => unique(back.heard), { timeout: 20_000 }).toEqual(cams(0, 50));
+});
+
 test('all that waited arrives, in order', async () => {
   await startMosquitto();
   await using other = await listener();

@@ -71,6 +71,10 @@ test('who is nobody gets nowhere; on this machine one may read where settings al
   await expect(connectClient(open.port, as('admin', 'wrong'))).rejects.toThrow('Not authorized');
   await using reader = await connectClient(open.port);
   expect(await (await collect(reader, 'spyoncino/#')).until(1)).toHaveLength(1);
+  const cutOff = next(reader, 'close');
+  reader.publish(COMMAND, '{"command":"analytics.summary"}');
+  await cutOff;
+  expect(open.meter.drops('publish_refused')).toBe(1);
 });
 
 test('an authenticator that fails lets nobody in', async () => {
