@@ -306,7 +306,10 @@ export async function createBus(options: BusOptions): Promise<Bus> {
       meter.count('spyoncino_published_total', { topic: sealed.pattern });
       meter.observe('spyoncino_publish_ms', clock.monotonicMs() - beganMs);
     },
-    forget: (topic) => send(topicToMqtt(nodeId, topic), '', true),
+    forget(topic) {
+      send(topicToMqtt(nodeId, topic), '', true);
+      bridge?.take(topic, topicToMqtt(nodeId, topic), '', true);
+    },
     handle: (topic, handler) => requests.handle(topic, handler),
     announce(messages) {
       if (prefix === null || closing) return;
