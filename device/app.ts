@@ -1,7 +1,13 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createBus, OriginalTopics, publishConfigFact, ResilienceTester } from './bus/index.ts';
+import {
+  createBus,
+  homeAssistantMessages,
+  OriginalTopics,
+  publishConfigFact,
+  ResilienceTester,
+} from './bus/index.ts';
 import type { CameraSummary } from './camera-desk.ts';
 import { Cameras } from './cameras.ts';
 import type { Caller } from './contract/access.ts';
@@ -16,7 +22,7 @@ import type { Clock } from './kernel/clock.ts';
 import type { Log } from './kernel/log.ts';
 import { Slot } from './kernel/slot.ts';
 import { openLibrary } from './library/index.ts';
-import { modulesOf, partsOf } from './modules.ts';
+import { bridgeModule, modulesOf, partsOf } from './modules.ts';
 import { authenticateBy, hearRequests } from './requests-desk.ts';
 import type { ChangePlan, ConfigKeeper } from './settings/index.ts';
 import { StatusDesk } from './status-desk.ts';
@@ -173,6 +179,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       library,
       others: [
         ...(surfaces?.modules ?? []),
+        ...bridgeModule(broker),
         ...(tester
           ? [{ id: 'modules.status.resilience_tester', instance: null, health: () => tester.health() }]
           : []),
@@ -235,8 +242,15 @@ export async function startApp(options: AppOptions): Promise<App> {
     health: () => partsOf(status.summary()),
     tell: (fact) => publishConfigFact(bus, fact),
   });
+  announce(settings);
   const watchdog = building.use(new Watchdog({ env, stuck: () => status.stuck(), clock, log }));
   watchdog.start();
+
+  function announce({ bus: { homeAssistant }, cameras, nodeId }: Settings): void {
+    if (!homeAssistant) return;
+    const names = Object.keys(status.summary().modules);
+    broker.announce(homeAssistantMessages({ nodeId, version, ...homeAssistant, cameras, modules: names }));
+  }
 
   /** Step by step: what fails names the change that is to be taken back. */
   async function apply({ steps }: ChangePlan, now: Settings): Promise<void> {
@@ -250,12 +264,14 @@ export async function startApp(options: AppOptions): Promise<App> {
       const { cameraId, action } = step;
       const camera = now.cameras.find((each) => each.cameraId === cameraId);
       if (action === 'stop' || !camera) await cameras.remove(cameraId);
+      if (!camera) broker.forget<'status.camera.*'>(`status.camera.${cameraId}`);
       else if (action === 'start') cameras.add(camera);
       else if (action === 'restart') await cameras.slot(cameraId).restart(camera);
       else if (camera.enabled) cameras.slot(cameraId).adjust(camera);
     }
-    // Retention goes by camera, too.
+    // Retention goes by camera, and so does what Home Assistant is told.
     storageDesk.configure(now);
+    announce(now);
   }
 
   const owned = building.move();

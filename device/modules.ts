@@ -1,3 +1,4 @@
+import type { Bus } from './bus/index.ts';
 import type { Cameras, CameraSlot } from './cameras.ts';
 import type { ErrorReport } from './contract/errors.ts';
 import type { Module, ModuleHealth, ModuleStatus } from './contract/modules.ts';
@@ -111,3 +112,20 @@ const storageModule = (storage: StorageDesk): Module => ({
     };
   },
 });
+
+/** None where the bus has no bridge. */
+export function bridgeModule({ bridge }: Pick<Bus, 'bridge'>): readonly Module[] {
+  if (!bridge) return [];
+  const { connected, waitingMessages, waitingBytes, reason } = bridge;
+  return [
+    {
+      id: 'modules.output.mqtt_bridge',
+      instance: null,
+      health: () => ({
+        status: connected ? 'healthy' : 'degraded',
+        reasons: reason ? [reason] : [],
+        details: { waiting_messages: waitingMessages, waiting_bytes: waitingBytes },
+      }),
+    },
+  ];
+}

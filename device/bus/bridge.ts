@@ -39,6 +39,7 @@ export interface BridgeOptions {
 
 const DELAYS = { firstMs: 500, maxMs: 30_000 } as const;
 const CONNECT_MS = 10_000;
+const END_MS = 1000;
 const KEEPALIVE_S = 30;
 /** Sent and not acknowledged yet. */
 const MAX_IN_FLIGHT = 16;
@@ -191,9 +192,20 @@ export class Bridge implements AsyncDisposable {
     } finally {
       signal.removeEventListener('abort', stop);
       this.#client = null;
-      // Orderly where we end it, as else the other broker publishes our last will.
-      await client.endAsync(!client.connected);
+      await this.#end(client);
     }
+  }
+
+  /** Orderly where nothing is on its way any more; else, or where that takes long, the other broker says for us that we are gone. */
+  async #end(client: MqttClient): Promise<void> {
+    const ended = new AbortController();
+    const late = this.#o.clock.sleep(END_MS, ended.signal).then(
+      () => client.stream.destroy(),
+      () => {},
+    );
+    await client.endAsync(!client.connected || this.#inFlight.size > 0);
+    ended.abort();
+    await late;
   }
 
   async #connectOptions(): Promise<IClientOptions> {

@@ -314,7 +314,10 @@ export async function createBus(options: BusOptions): Promise<Bus> {
       taps.add(listener);
       return { [Symbol.dispose]: () => void taps.delete(listener) };
     },
-    forget: (topic) => send(topicToMqtt(nodeId, topic), '', true),
+    forget(topic) {
+      send(topicToMqtt(nodeId, topic), '', true);
+      bridge?.take(topic, topicToMqtt(nodeId, topic), '', true);
+    },
     handle: (topic, handler) => requests.handle(topic, handler),
     announce(messages) {
       if (prefix === null || closing) return;

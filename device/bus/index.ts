@@ -4,6 +4,7 @@ export type { BridgeState } from './bridge.ts';
 export type { CertificateSource, TlsMaterial } from './listeners.ts';
 export type { RequestHandler } from './requests.ts';
 export { createBus, type Bus, type BusLimits, type BusOptions } from './broker.ts';
+export { homeAssistantMessages, type DiscoveryMessage, type HomeAssistantOptions } from './home-assistant.ts';
 export { cameraPayload, publishFact, publishFootage } from './facts.ts';
 export { OriginalTopics, type OriginalTopicsOptions } from './original.ts';
 export { globToFilter, matches, mqttToTopic, topicToMqtt } from './names.ts';

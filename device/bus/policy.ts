@@ -1,4 +1,4 @@
-import type { AedesOptions, AuthenticateError, Client, ConnectPacket } from 'aedes';
+import type { AedesOptions, Client, ConnectPacket } from 'aedes';
 import type { Caller } from '../contract/access.ts';
 import type { BusSettings } from '../contract/settings.ts';
 import type { RequestTopic } from '../contract/topics.ts';
@@ -78,6 +78,25 @@ export function createPolicy(options: PolicyOptions): Policy {
     }
   }
 
+  async function letIn(
+    client: Client,
+    username: string | undefined,
+    password: Buffer | undefined,
+  ): Promise<boolean> {
+    const connection = connectionOf(client);
+    const caller = await identify(connection, username, password);
+    const state = clients.get(client);
+    if (!caller || !state) {
+      onDrop('client_refused');
+      log.warn({ address: connection.address, username }, 'a client of the bus was refused');
+      return false;
+    }
+    state.caller = caller;
+    connection.admit();
+    (client as { id: string }).id = `${caller.user}/${client.id}`;
+    return true;
+  }
+
   return {
     mayRead,
     preConnect(client, packet: ConnectPacket, done) {
@@ -86,20 +105,8 @@ export function createPolicy(options: PolicyOptions): Policy {
       done(null, packet.clientId.length <= MAX_CLIENT_ID);
     },
     authenticate(client, username, password, done) {
-      void identify(connectionOf(client), username, password).then((caller) => {
-        const state = clients.get(client);
-        if (caller && state) {
-          state.caller = caller;
-          state.connection.admit();
-          (client as { id: string }).id = `${caller.user}/${client.id}`;
-          done(null, true);
-          return;
-        }
-        onDrop('client_refused');
-        log.warn({ address: connectionOf(client).address, username }, 'a client of the bus was refused');
-        const returnCode: AuthenticateError['returnCode'] = username === undefined ? 5 : 4;
-        done(Object.assign(new Error('not authorized'), { returnCode }), false);
-      });
+      const answer = async (): Promise<void> => done(null, await letIn(client, username, password));
+      void answer();
     },
     authorizeSubscribe(client, subscription, done) {
       const filters = clients.get(client)?.filters;
@@ -112,7 +119,8 @@ export function createPolicy(options: PolicyOptions): Policy {
     },
     authorizePublish(client, packet, done) {
       const caller = callerOf(client);
-      const request = caller && requestOn(caller.role, nodeId, packet.topic);
+      // Without a name one reads, whatever viewers may ask for.
+      const request = caller && caller !== ANONYMOUS ? requestOn(caller.role, nodeId, packet.topic) : null;
       packet.retain = false;
       if (request) {
         packet.topic = `${REQUESTS}${request}`;

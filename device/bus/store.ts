@@ -161,8 +161,11 @@ export class Store {
       filters.some((filter) => filterTakes(filter, topic)),
     );
     // QoS 0, as Aedes would not lower it for subscribers with wildcards.
-    const packets = found.map(([topic, payload]) => ({ topic, payload: Buffer.from(payload) }));
-    return Readable.from(packets.map((packet) => ({ ...PUBLISH, ...packet, qos: 0, retain: true })));
+    return Readable.from(
+      found.map(([topic, payload]) => {
+        return { cmd: 'publish', qos: 0, retain: true, dup: false, topic, payload: Buffer.from(payload) };
+      }),
+    );
   }
 
   async addSubscriptions(client: Client, subscriptions: readonly Subscription[]): Promise<void> {

@@ -16,6 +16,11 @@ export type SubscriptionState = 'connected' | 'disconnected';
 export interface SubscribeOptions {
   readonly host: string;
   readonly port: number;
+  /** A user and its password, or any name and the secret of a token. */
+  readonly username?: string;
+  readonly password?: string;
+  /** With TLS; `ca` is the PEM of who vouches for the agent, where that is not whom the system trusts. */
+  readonly tls?: { readonly ca: string | null };
   /** Only messages of this node. */
   readonly node?: string;
   /** See `matches`. */
@@ -31,7 +36,8 @@ const CONNECT_MS = 5000;
 /**
  * Receives messages from an agent's bus until `signal` aborts. A connection that is lost is made anew, with
  * backoff; retained messages come again then. What `onMessage` throws ends it.
- * Throws BUS_UNREACHABLE when the first connection fails, USAGE when a glob is not one.
+ * Throws BUS_UNREACHABLE when the first connection fails, UNAUTHENTICATED when the agent does not let us in,
+ * USAGE when a glob is not one.
  */
 export async function subscribe(options: SubscribeOptions): Promise<void> {
   const { signal, onState = () => {}, clock = systemClock } = options;
@@ -55,7 +61,7 @@ export async function subscribe(options: SubscribeOptions): Promise<void> {
 
 /** One connection: resolves when it is lost or `signal` aborts. */
 async function receive(
-  { host, port, node, globs, signal, onMessage }: SubscribeOptions,
+  { host, port, username, password, tls, node, globs, signal, onMessage }: SubscribeOptions,
   filters: readonly string[],
   onConnected: () => void,
 ): Promise<void> {
@@ -73,9 +79,12 @@ async function receive(
   };
   let subscribed = false;
   const client = connect({
-    protocol: 'mqtt',
+    protocol: tls ? 'mqtts' : 'mqtt',
     host,
     port,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls?.ca ? { ca: tls.ca } : {}),
     protocolVersion: 4,
     clean: true,
     // Reconnecting is ours: with backoff, and with an end.
@@ -86,7 +95,10 @@ async function receive(
     if (subscribed) over.resolve();
     else over.reject(unreachable(`${address}: ${why}`, cause));
   };
-  client.on('error', (error) => lost(error.message, error));
+  client.on('error', (error) => {
+    if (isRefusal(error)) over.reject(new CodedError('UNAUTHENTICATED', address, { cause: error }));
+    lost(error.message, error);
+  });
   client.on('close', () => lost('the connection was closed'));
   client.on('message', (mqttTopic, bytes) =>
     orFail(() => {
@@ -114,6 +126,9 @@ async function receive(
     await client.endAsync(true);
   }
 }
+
+/** Bad user name or password (4), not authorized (5): MQTT 3.1.1 §3.2.2.3. */
+const isRefusal = (error: Error & { code?: unknown }): boolean => error.code === 4 || error.code === 5;
 
 const unreachable = (detail: string, cause?: Error): CodedError =>
   new CodedError('BUS_UNREACHABLE', detail, cause && { cause });

@@ -1,8 +1,8 @@
 /**
  * The environment as a layer over config.yaml: `SPYONCINO_BUS__PORT=1884` is `bus.port: 1884`,
- * `SPYONCINO_CAMERAS__PORCH__RTSP_URL=…` is that key of camera `porch` (made if there is none), and
- * `SPYONCINO_CAMERAS__PORCH__PASSWORD` is the one of secrets.yaml, as is `SPYONCINO_BUS__BRIDGE__PASSWORD`. Text is taken as it is, everything else is read
- * as YAML. An empty variable counts as unset, as compose files cannot leave one out.
+ * `SPYONCINO_CAMERAS__PORCH__RTSP_URL=…` is that key of camera `porch` (made if there is none);
+ * `SPYONCINO_CAMERAS__PORCH__PASSWORD` and `SPYONCINO_BUS__BRIDGE__PASSWORD` are those of secrets.yaml. Text is taken
+ * as it is, everything else is read as YAML. An empty variable counts as unset, as compose files cannot leave one out.
  */
 import { parse } from 'yaml';
 import { nearest } from './nearest.ts';

@@ -1,6 +1,9 @@
 /** The vocabulary of the configuration files: small schemas with the words that appear when they do not fit. */
 import { z } from 'zod';
 
+/** Appears in the reference and in forms. */
+export const help = (description: string) => ({ description });
+
 /** Part of topics, paths and file names. */
 const CAMERA_ID = /^[a-z0-9][a-z0-9_-]{0,31}$/;
 const NODE_ID = /^[a-z0-9][a-z0-9_-]{0,62}$/;

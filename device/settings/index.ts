@@ -11,4 +11,4 @@ export {
 export { defaultSettings, loadSettings, type LoadedSettings, type LoadOptions } from './load.ts';
 export { planChange, planInWords, type ChangePlan, type Service, type Step } from './plan.ts';
 export type { CameraInput, ConfigInput } from './schema.ts';
-export { configJsonSchema, type SchemaNode } from './tree.ts';
+export { configJsonSchema, groupIn, type SchemaNode } from './tree.ts';

@@ -53,7 +53,9 @@ const guess = (typed: string, known: readonly string[]): string => {
 
 /** Why a key is not known, and which would be. */
 export function unknownKey(key: string, known: readonly string[]): string {
-  if (key === 'password') return 'does not belong here: it goes into secrets.yaml, as cameras.<id>.password';
+  if (key === 'password') {
+    return 'does not belong here: it goes into secrets.yaml, as cameras.<id>.password or bus.bridge.password';
+  }
   return `unknown key${guess(key, known) || `; known are ${known.join(', ')}`}`;
 }
 

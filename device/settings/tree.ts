@@ -67,8 +67,13 @@ export function typesOf({ type = [], anyOf = [] }: SchemaNode): readonly string[
   return [type, ...anyOf.map(typesOf)].flat().filter((name) => name !== 'null');
 }
 
+/** The group behind "group or null". */
+export const groupIn = (node: SchemaNode): SchemaNode =>
+  node.anyOf?.find(({ properties }) => properties !== undefined) ?? node;
+
 /** The schema of what may stand under `key`; null when nothing may. */
-export function childOf(node: SchemaNode, key: string | number): SchemaNode | null {
+export function childOf(parent: SchemaNode, key: string | number): SchemaNode | null {
+  const node = groupIn(parent);
   if (typeof key === 'number') return node.items ?? node.prefixItems?.[key] ?? null;
   if (node.properties && Object.hasOwn(node.properties, key)) return node.properties[key]!;
   return typeof node.additionalProperties === 'object' ? node.additionalProperties : null;
@@ -77,7 +82,8 @@ export function childOf(node: SchemaNode, key: string | number): SchemaNode | nu
 export const schemaAt = (root: SchemaNode, path: Path): SchemaNode | null =>
   path.reduce<SchemaNode | null>((node, key) => node && childOf(node, key), root);
 
-export const keysOf = (node: SchemaNode | null): readonly string[] => Object.keys(node?.properties ?? {});
+export const keysOf = (node: SchemaNode | null): readonly string[] =>
+  Object.keys((node && groupIn(node).properties) ?? {});
 
 /** `['cameras', 0, 'fps']` → `cameras.porch.fps`, or `cameras[0].fps` while the camera has no proper id. */
 export function pathName(path: Path, root: unknown): string {

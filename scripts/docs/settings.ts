@@ -1,4 +1,4 @@
-import { configJsonSchema, type SchemaNode } from '../../device/settings/index.ts';
+import { configJsonSchema, groupIn, type SchemaNode } from '../../device/settings/index.ts';
 import { code, heading, table } from './markdown.ts';
 import { typeText } from './schema-text.ts';
 
@@ -19,7 +19,7 @@ Three layers, later ones win:
 
 1. \`config.yaml\` in the directory given by \`--config-dir\`, else \`/etc/spyoncino\` or \`config/\` of a checkout.
 2. \`secrets.yaml\` beside it, readable by its owner only (\`chmod 600\`): \`cameras.<camera_id>.username\` and
-   \`cameras.<camera_id>.password\`.
+   \`cameras.<camera_id>.password\`, \`bus.bridge.username\` and \`bus.bridge.password\`.
 3. The environment: \`SPYONCINO_<SECTION>__<KEY>\`, as in \`SPYONCINO_BUS__PORT=1884\` or
    \`SPYONCINO_SYSTEM__LOGGING__LOG_LEVEL=debug\`. Cameras go by their id, in which \`-\` is written \`_\`:
    \`SPYONCINO_CAMERAS__PORCH__RTSP_URL=rtsp://…\`, \`SPYONCINO_CAMERAS__PORCH__PASSWORD=…\`; one that is not in
@@ -37,13 +37,16 @@ const rows = (node: SchemaNode, prefix: string): string[][] =>
 
 function keyRows(path: string, field: SchemaNode, parent: SchemaNode): string[][] {
   if (field.type === 'object' && field.properties) return rows(field, `${path}.`);
+  const optional = groupIn(field);
   const required = parent.required?.includes(path.split('.').at(-1) ?? '') ?? false;
   const perKey = typeof field.additionalProperties === 'object' ? field.additionalProperties : null;
   const inner = perKey
     ? rows(perKey, `${path}.<name>.`)
     : field.items?.properties
       ? rows(field.items, `${path}[].`)
-      : [];
+      : optional === field
+        ? []
+        : rows(optional, `${path}.`);
   return [
     [
       code(path),

@@ -63,7 +63,7 @@ function objectOf({ properties = {}, required = [], additionalProperties }: Sche
   if (!additionalProperties) return known;
   const key = fc.string().filter((name) => !RESERVED.has(name) && !Object.hasOwn(properties, name));
   const more = fc.dictionary(key, valueOf(additionalProperties), { maxKeys: 3 });
-  return fc.tuple(known, more).map(([some, others]) => ({ ...others, ...some }));
+  return fc.tuple(known, more).map(([some, others]) => Object.assign(others, some));
 }
 
 /** What the bus adds itself, and what is no ordinary key in JavaScript. */

@@ -1,6 +1,6 @@
 import { once, type EventEmitter } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
-import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
+import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import { pino } from 'pino';
 import { createBus, topicToMqtt, type Bus, type BusOptions } from '../../device/bus/index.ts';
 import type { Meter } from '../../device/contract/metrics.ts';
@@ -41,18 +41,20 @@ export async function startBus(
 
 export const motion = (camera_id: string, score = 0.5) => ({ camera_id, start_ts: 1, score });
 
-/** An MQTT client that does not reconnect; ends with its scope. */
+/** An MQTT client that does not reconnect; ends with its scope. `onMade` comes before anything is received. */
 export async function connectClient(
   port: number,
   options: IClientOptions = {},
+  onMade: (client: MqttClient) => void = () => {},
 ): Promise<MqttClient & AsyncDisposable> {
-  const client = await connectAsync({
-    host: '127.0.0.1',
-    port,
-    protocol: 'mqtt',
-    reconnectPeriod: 0,
-    ...options,
-  });
+  const client = connect({ host: '127.0.0.1', port, protocol: 'mqtt', reconnectPeriod: 0, ...options });
+  onMade(client);
+  try {
+    await once(client as unknown as EventEmitter, 'connect');
+  } catch (error) {
+    await client.endAsync(true);
+    throw error;
+  }
   client.on('error', () => {});
   return Object.assign(client, { [Symbol.asyncDispose]: () => client.endAsync(true) });
 }

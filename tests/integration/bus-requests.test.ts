@@ -64,13 +64,17 @@ test.each([
 test('who is nobody gets nowhere; on this machine one may read where settings allow it', async () => {
   await using closed = await startBus({ authenticate, anonymous: 'none' });
   await expect(connectClient(closed.port)).rejects.toThrow('Not authorized');
-  await expect(connectClient(closed.port, as('admin', 'wrong'))).rejects.toThrow('Bad username or password');
-  await expect(connectClient(closed.port, as('mallory'))).rejects.toThrow('Bad username or password');
+  await expect(connectClient(closed.port, as('admin', 'wrong'))).rejects.toThrow('Not authorized');
+  await expect(connectClient(closed.port, as('mallory'))).rejects.toThrow('Not authorized');
   expect([closed.clients, closed.meter.drops('client_refused')]).toEqual([0, 3]);
   await using open = await startBus({ authenticate, anonymous: 'read' });
-  await expect(connectClient(open.port, as('admin', 'wrong'))).rejects.toThrow('Bad username or password');
+  await expect(connectClient(open.port, as('admin', 'wrong'))).rejects.toThrow('Not authorized');
   await using reader = await connectClient(open.port);
   expect(await (await collect(reader, 'spyoncino/#')).until(1)).toHaveLength(1);
+  const cutOff = next(reader, 'close');
+  reader.publish(COMMAND, '{"command":"analytics.summary"}');
+  await cutOff;
+  expect(open.meter.drops('publish_refused')).toBe(1);
 });
 
 test('an authenticator that fails lets nobody in', async () => {
@@ -79,7 +83,7 @@ test('an authenticator that fails lets nobody in', async () => {
       throw new Error('the list of users is damaged');
     },
   });
-  await expect(connectClient(bus.port, as('admin'))).rejects.toThrow('Bad username or password');
+  await expect(connectClient(bus.port, as('admin'))).rejects.toThrow('Not authorized');
 });
 
 test('a client id is its user’s own: nobody takes over the connection of another', async () => {

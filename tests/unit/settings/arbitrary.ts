@@ -100,7 +100,24 @@ export const configs: fc.Arbitrary<ConfigInput> = some({
     model: words,
     workers: fc.integer({ min: 0, max: 64 }),
   }),
-  bus: some({ host: fc.constantFrom('127.0.0.1', '::1', '0.0.0.0'), port }),
+  bus: some({
+    host: fc.constantFrom('127.0.0.1', '::1', '0.0.0.0'),
+    port,
+    anonymous: fc.constantFrom('read' as const, 'none' as const),
+    tls: some({
+      enabled: fc.boolean(),
+      port,
+      client_certificates: fc.constantFrom('none' as const, 'optional' as const),
+    }),
+    limits: some({
+      connections: fc.integer({ min: 1, max: 10_000 }),
+      packet_kb: fc.integer({ min: 1, max: 16_384 }),
+    }),
+    bridge: some({ username: words, max_mb: fc.integer({ min: 1, max: 1024 }) }).map((rest) =>
+      Object.assign(rest, { url: 'mqtt://broker.lan' }),
+    ),
+    home_assistant: some({ enabled: fc.boolean() }),
+  }),
   metrics: some({ host: fc.constantFrom('127.0.0.1', '0.0.0.0'), port }),
   system: some({ logging: some({ log_level: fc.constantFrom('debug' as const, 'WARNING' as const) }) }),
   storage: some({

@@ -1,0 +1,167 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { subscribe, type CertificateSource, type TlsMaterial } from '../../device/bus/index.ts';
+import { requirePackages } from '../harness/packages.ts';
+import { connectClient, connectRaw, startBus } from './bus-fixture.ts';
+
+requirePackages(['openssl', 'mosquitto-clients']);
+
+const run = promisify(execFile);
+let dir: string;
+const path = (name: string): string => join(dir, name);
+const pem = (name: string): Promise<string> => readFile(path(name), 'utf8');
+
+/** A key and a certificate for `name`, signed by `issuer` or, as a CA, by itself. */
+async function certify(name: string, issuer: string | null): Promise<void> {
+  const signed = issuer === null ? [] : ['-CA', path(`${issuer}.crt`), '-CAkey', path(`${issuer}.key`)];
+  const use = issuer === null ? 'basicConstraints=critical,CA:TRUE' : 'subjectAltName=IP:127.0.0.1';
+  const key = [
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-keyout',
+    path(`${name}.key`),
+  ];
+  const rest = ['-out', path(`${name}.crt`), '-days', '2', '-subj', `/CN=${name}`, '-addext', use];
+  await run('openssl', ['req', '-x509', ...key, ...rest, ...signed]);
+}
+
+const material = async (name: string): Promise<TlsMaterial> => ({
+  key: await pem(`${name}.key`),
+  cert: await pem(`${name}.crt`),
+  clientCa: await pem('people.crt'),
+});
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'bus-tls-'));
+  await Promise.all([certify('house', null), certify('people', null)]);
+  await Promise.all([
+    certify('one', 'house'),
+    certify('two', 'house'),
+    certify('anna', 'people'),
+    certify('eve', 'house'),
+  ]);
+});
+afterAll(() => rm(dir, { recursive: true }));
+
+class Certificates implements CertificateSource {
+  #now: TlsMaterial;
+  readonly #listeners = new Set<() => void>();
+  constructor(first: TlsMaterial) {
+    this.#now = first;
+  }
+  current(): TlsMaterial {
+    return this.#now;
+  }
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+  change(to: TlsMaterial): void {
+    this.#now = to;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+async function startTls(clientCertificates: 'none' | 'optional' | 'required' = 'none') {
+  const certificates = new Certificates(await material('one'));
+  const bus = await startBus({
+    tls: { host: '127.0.0.1', port: 0, clientCertificates },
+    certificates,
+    authenticate: async ({ username, password, certificateName }) =>
+      password === 'right' || certificateName === 'anna'
+        ? { user: username ?? certificateName ?? '', role: 'viewer', surface: 'mqtt' }
+        : null,
+  });
+  return Object.assign(bus, { certificates, secure: bus.tlsPort ?? 0 });
+}
+
+const trusting = async () => ({ protocol: 'mqtts' as const, ca: await pem('house.crt') });
+const user = { username: 'bob', password: 'right' };
+const showing = async (name: string) => ({ key: await pem(`${name}.key`), cert: await pem(`${name}.crt`) });
+
+test('with TLS one needs a name, also on this machine', async () => {
+  await using bus = await startTls();
+  await using _bob = await connectClient(bus.secure, { ...(await trusting()), ...user });
+  await expect(connectClient(bus.secure, await trusting())).rejects.toThrow('Not authorized');
+  await expect(connectClient(bus.secure, { protocol: 'mqtts', ...user })).rejects.toThrow('certificate');
+});
+
+test('a stock client and our own get through', async () => {
+  await using bus = await startTls();
+  const args = ['-h', '127.0.0.1', '-p', String(bus.secure), '--cafile', path('house.crt')];
+  const { stdout } = await run('mosquitto_sub', [
+    ...args,
+    ...['-u', 'bob', '-P', 'right', '-t', 'spyoncino/#', '-C', '1', '-W', '20'],
+  ]);
+  expect(JSON.parse(stdout)).toMatchObject({ state: 'online' });
+  const stop = new AbortController();
+  const options = { host: '127.0.0.1', port: bus.secure, globs: ['*'], signal: stop.signal };
+  const tls = { ca: await pem('house.crt') };
+  const onMessage = (): void => stop.abort();
+  await subscribe({ ...options, tls, ...user, onMessage });
+  await expect(
+    subscribe({ ...options, signal: new AbortController().signal, tls, onMessage }),
+  ).rejects.toMatchObject({
+    code: 'UNAUTHENTICATED',
+  });
+});
+
+test('`spyoncino subscribe` takes name, password and CA from files', async () => {
+  await using bus = await startTls();
+  await writeFile(path('password'), 'right\n');
+  const verb = ['device/cli/spyoncino.js', 'subscribe', '--port', String(bus.secure), '--count', '1'];
+  const named = ['--username', 'bob', '--ca', path('house.crt')];
+  const { stdout } = await run(process.execPath, [...verb, ...named, '--password-file', path('password')]);
+  expect(stdout).toContain('"state":"online"');
+  const wrong = run(process.execPath, [...verb, ...named], { env: { SPYONCINO_BUS_PASSWORD: 'wrong' } });
+  await expect(wrong).rejects.toMatchObject({ stderr: expect.stringContaining('UNAUTHENTICATED') });
+});
+
+test('a certificate of the right CA stands for name and password', async () => {
+  await using bus = await startTls('optional');
+  await using _anna = await connectClient(bus.secure, { ...(await trusting()), ...(await showing('anna')) });
+  await using _bob = await connectClient(bus.secure, { ...(await trusting()), ...user });
+  await expect(
+    connectClient(bus.secure, { ...(await trusting()), ...(await showing('eve')) }),
+  ).rejects.toThrow('Not authorized');
+});
+
+test('where certificates are required, nobody gets in without', async () => {
+  await using bus = await startTls('required');
+  await expect(connectClient(bus.secure, { ...(await trusting()), ...user })).rejects.toThrow();
+  await using _anna = await connectClient(bus.secure, { ...(await trusting()), ...(await showing('anna')) });
+  await expect.poll(() => bus.meter.drops('handshake_failed')).toBe(1);
+  expect(bus.clients).toBe(1);
+});
+
+test('a new certificate counts for new connections, and an old one that cannot be used changes nothing', async () => {
+  await using bus = await startTls();
+  const shown = async (): Promise<string> => {
+    await using client = await connectClient(bus.secure, { ...(await trusting()), ...user });
+    return (client.stream as TLSSocket).getPeerCertificate().subject['CN'] as string;
+  };
+  await using before = await connectClient(bus.secure, { ...(await trusting()), ...user });
+  expect(await shown()).toBe('one');
+  bus.certificates.change(await material('two'));
+  expect(await shown()).toBe('two');
+  bus.certificates.change({ key: 'no key', cert: 'no certificate', clientCa: null });
+  expect(await shown()).toBe('two');
+  expect(before.connected).toBe(true);
+});
+
+test('what is no TLS gets nowhere', async () => {
+  await using bus = await startTls();
+  using plain = await connectRaw(bus.secure);
+  plain.resume();
+  plain.write('GET / HTTP/1.1\r\n\r\n');
+  await new Promise((resolve) => plain.once('close', resolve));
+  await using _bob = await connectClient(bus.secure, { ...(await trusting()), ...user });
+});
