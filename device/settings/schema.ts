@@ -4,7 +4,19 @@
  */
 import { z } from 'zod';
 import { bus } from './schema-bus.ts';
-import { bounds, fraction, help, id, nodeId, polygon, port, rtspUrl, whole, words } from './fields.ts';
+import {
+  bounds,
+  fraction,
+  help,
+  id,
+  nodeId,
+  polygon,
+  port,
+  rtspUrl,
+  topicGlob,
+  whole,
+  words,
+} from './fields.ts';
 
 /** Seen in the wild and worth telling; the rest of what a model knows is noise to most owners. */
 const DEFAULT_LABELS = ['person', 'bicycle', 'car', 'motorcycle', 'bus', 'truck', 'cat', 'dog'];

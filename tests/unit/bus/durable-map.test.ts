@@ -90,9 +90,9 @@ test('the file does not grow without end, and nothing that goes while it is rewr
     await using map = await open();
     map.set('stays', 1);
     for (let n = 0; n < 40; n++) {
+      const before = await sizeOfFile();
       map.set('changes', `${n}${bulk}`);
       map.set('goes', n);
-      const before = await sizeOfFile();
       await expect.poll(sizeOfFile, { interval: 10, timeout: 5000 }).not.toBe(before);
       map.delete('goes');
     }
