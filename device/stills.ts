@@ -66,7 +66,8 @@ export class Stills {
   /** @throws CodedError CAMERA_NOT_RUNNING without a picture, and what the disk says */
   async now(): Promise<Snapshot> {
     const { cameraId, clock, recorder } = this.#o;
-    const path = join('media', 'stills', cameraId, 'now.jpg');
+    // Not among the footage: the index knows nothing of it.
+    const path = join('cache', 'now', `${cameraId}.jpg`);
     const utcMs = recorder.gopAt(clock.utcMs())?.packets.at(-1)?.utcMs;
     const isFresh = utcMs !== undefined && utcMs > clock.utcMs() - MAX_AGE_MS;
     const sizeBytes = isFresh ? await this.#make(utcMs, path) : null;
@@ -78,6 +79,7 @@ export class Stills {
     const { cameraId, onStill } = this.#o;
     const day = new Date(utcMs).toISOString().slice(0, 10);
     const path = join('media', 'stills', cameraId, day, `${eventId}.jpg`);
+    await expectMedia(this.#o);
     const sizeBytes = await this.#make(utcMs, path);
     if (sizeBytes !== null) onStill({ type: 'still', cameraId, eventId, path, utcMs, sizeBytes });
   }
@@ -93,7 +95,6 @@ export class Stills {
     } finally {
       frame.release();
     }
-    await expectMedia(this.#o);
     const target = join(this.#o.dataDir, path);
     await makeDirectoryDurable(dirname(target));
     await replaceFile(target, jpeg);

@@ -51,7 +51,7 @@ export const COMMANDS = {
     arguments: z.strictObject({ enabled: z.boolean() }),
   },
   'camera.snapshot': {
-    about: 'A JPEG of what the camera shows now, kept among the stills.',
+    about: 'A JPEG of what the camera shows now; the next one takes its place.',
     role: 'viewer',
     target: 'camera',
     arguments: none,

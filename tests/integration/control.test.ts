@@ -165,9 +165,7 @@ test('without a name nobody asks for anything', async () => {
   const [anonymous, viewer] = [await somebody(null), clients[0]!];
   const seen = agent.messages.length;
   const command = JSON.stringify({ command: 'camera.snapshot', camera_id: 'porch', request_id: 'x' });
-  await anonymous
-    .publishAsync(`spyoncino/${NODE}/dashboard/control/command`, command, { qos: 1 })
-    .catch(() => {});
+  await anonymous.publishAsync(`spyoncino/${NODE}/dashboard/control/command`, command);
   await ask(viewer, { command: 'camera.snapshot', camera_id: 'porch' });
   const answers = agent.messages.slice(seen).filter(({ topic }) => topic === 'dashboard.control.result');
   expect(answers).toHaveLength(1);
