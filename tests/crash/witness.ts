@@ -80,7 +80,7 @@ export function lossOf({ reports, cameraId, recording, heldUtcMs, endMs }: LossQ
       since.reduce((sum, { durationMs }) => sum + durationMs, 0),
     );
   }
-  return { lostMs, denied };
+  return { lostMs: Math.round(lostMs), denied };
 }
 
 /** The whole milliseconds that may stand for the same moment, computed on another way; pictures are further apart. */
