@@ -1,27 +1,43 @@
-/** A real agent whose camera hosts are those of this rig. Writes down what it announces. */
+/** A real agent whose child processes are those of this rig. Writes down what it announces. */
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startApp } from '../../device/app.ts';
 import { subscribe } from '../../device/bus/index.ts';
 import { systemClock } from '../../device/kernel/clock.ts';
 import { createLog } from '../../device/kernel/log.ts';
-import { readPlan, settingsOf } from './plan.ts';
+import { ConfigKeeper } from '../../device/settings/index.ts';
+import { readPlan } from './plan.ts';
 import { openReports } from './witness.ts';
 
-const plan = readPlan();
-const report = openReports(plan.reportsFile);
-const settings = settingsOf(plan);
+const { cameras, dataDir, reportsFile } = readPlan();
+const report = openReports(reportsFile);
 const stopping = new AbortController();
 process.on('disconnect', () => stopping.abort());
+const fileOf = (module: string): string => fileURLToPath(new URL(module, import.meta.url));
 
+const shared = { clock: systemClock, log: createLog({ name: 'agent', level: 'error' }) };
+const config = await ConfigKeeper.open({
+  ...shared,
+  load: {
+    dataDir,
+    configDir: dirname(reportsFile),
+    env: { SPYONCINO_BUS__PORT: '0', SPYONCINO_METRICS__PORT: '0' },
+    logLevel: 'error',
+    cameras: cameras.map(({ cameraId, mode }) => ({
+      camera_id: cameraId,
+      test_pattern: true,
+      recording: { mode },
+    })),
+  },
+  stateDir: join(dataDir, 'state'),
+});
 await using app = await startApp({
-  settings,
-  version: '0.0.0',
-  clock: systemClock,
-  log: createLog({ name: 'agent', level: settings.logLevel }),
-  cameraHost: fileURLToPath(new URL('camera-host.ts', import.meta.url)),
+  ...shared,
+  ...{ config, version: '0.0.0', env: {} },
+  hosts: { camera: fileOf('camera-host.ts'), detect: fileOf('detect-host.ts') },
 });
 await subscribe({
-  host: settings.bus.host,
+  host: config.current.settings.bus.host,
   port: app.busPort,
   globs: ['clip.ready', 'segment.ready'],
   signal: stopping.signal,

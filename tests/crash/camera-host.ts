@@ -11,7 +11,7 @@ import { createLog } from '../../device/kernel/log.ts';
 import { realDisk } from '../../device/record/disk.ts';
 import { createRecorder, recoverFootage, type Disk } from '../../device/record/index.ts';
 import { capturedPattern, encodedStream } from './feeds.ts';
-import { readPlan } from './plan.ts';
+import { readPlan, recordingOf } from './plan.ts';
 import { seededRandom } from './seeded-random.ts';
 import { Story } from './story.ts';
 import { MOTION, openReports } from './witness.ts';
@@ -26,7 +26,7 @@ serveParent<CameraHostStart, CameraHostMessage>(async (start, { signal, send }) 
   const emit = (fact: Fact): void => send({ type: 'fact', fact });
   const shared = { cameraId, dataDir, mediaId, run, emit, log, clock: systemClock };
   const recorder = createRecorder({
-    ...{ ...shared, settings: settings.recording, meter: noMeter },
+    ...{ ...shared, settings: recordingOf(settings.recording.mode), meter: noMeter },
     ...(plan.careless && { disk: carelessDisk }),
   });
   const recovering = recoverFootage(shared, signal);

@@ -7,9 +7,10 @@ import { systemClock } from '../../device/kernel/clock.ts';
 import { fsck, openAsGuest, openLibrary } from '../../device/library/index.ts';
 import { recoverFootage } from '../../device/record/index.ts';
 import { quiet } from '../unit/record/rig.ts';
+import { defaultSettings } from '../../device/settings/index.ts';
 import { indexComplaints } from './index-check.ts';
 import type { Judge, Verdict } from './judge.ts';
-import { settingsOf, type RigPlan } from './plan.ts';
+import { recordingOf, type RigPlan } from './plan.ts';
 import { STRANGERS, strangersTouched } from './strangers.ts';
 import { lossOf, type Report } from './witness.ts';
 
@@ -46,8 +47,9 @@ export async function examine({ plan, judge, reports, endMs }: Examination): Pro
   for (const [path, { complaint }] of known) if (complaint) broken.push(`${path}: ${complaint}`);
   broken.push(...indexComplaints(dataDir, known), ...(await fsckComplaints(dataDir)));
 
-  const lostMs = settingsOf(plan).cameras.map(({ cameraId, recording }) => {
+  const lostMs = plan.cameras.map(({ cameraId, mode }) => {
     const heldUtcMs = picturesOf(cameraId, known);
+    const recording = recordingOf(mode);
     const { lostMs, denied } = lossOf({ reports, cameraId, recording, heldUtcMs, endMs });
     if (denied > 0) broken.push(`${cameraId}: ${denied} pictures are missing that had been written`);
     return lostMs;
@@ -72,8 +74,11 @@ async function deniedAnnouncements(
 }
 
 /** Files that were completed, and all that went wrong. */
-async function restart(plan: RigPlan): Promise<{ recovered: number; complaints: readonly string[] }> {
-  const { dataDir, storage, cameras } = settingsOf(plan);
+async function restart({
+  cameras,
+  dataDir,
+}: RigPlan): Promise<{ recovered: number; complaints: readonly string[] }> {
+  const { storage } = defaultSettings(dataDir);
   const complaints: string[] = [];
   const log = pino({ level: 'error' }, { write: (line) => complaints.push(line.trim()) });
   const shared = { dataDir, clock: systemClock, log };
