@@ -42,6 +42,8 @@ export interface AppOptions {
   readonly certsDir: string;
   /** Nobody owns the device yet; for its console alone. */
   readonly onSetupCode: (code: string) => void;
+  /** Modules that child processes run in place of ours: for tests that play the camera. */
+  readonly hosts?: { readonly camera: string; readonly detect: string };
 }
 
 export interface App extends AsyncDisposable {
@@ -67,7 +69,7 @@ export interface AppState {
  * reverse order drains in the direction the data flows.
  */
 export async function startApp(options: AppOptions): Promise<App> {
-  const { config, version, env, clock, log, certsDir, onSetupCode } = options;
+  const { config, version, env, clock, log, hosts, certsDir, onSetupCode } = options;
   await using building = new AsyncDisposableStack();
   const { settings } = config.current;
   const { dataDir, logLevel } = settings;
@@ -121,6 +123,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     (now) =>
       new DetectDesk({
         settings: now,
+        entry: hosts?.detect,
         dataDir,
         logLevel,
         socket: detectSocket,
@@ -140,6 +143,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const original = new OriginalTopics({ bus, dataDir, rateLimit, meter, clock });
   let lastRun = 0;
   const cameras = new Cameras({
+    entry: hosts?.camera,
     dataDir,
     logLevel,
     detectSocket,
