@@ -10,11 +10,10 @@ import {
 } from './bus/index.ts';
 import type { CameraSummary } from './camera-desk.ts';
 import { Cameras } from './cameras.ts';
-import type { Caller } from './contract/access.ts';
 import type { ErrorReport } from './contract/errors.ts';
 import type { Module } from './contract/modules.ts';
 import type { DetectionSettings, Settings } from './contract/settings.ts';
-import { Access, AuditFile, CommandDoor, type CommandOutcome } from './control/index.ts';
+import { Access, AuditFile, CommandDoor } from './control/index.ts';
 import { DetectDesk, publishDetectorState } from './detect-desk.ts';
 import { createHandlers } from './handlers.ts';
 import { createMeter, mergeMetrics, serveMetrics, Watchdog } from './health/index.ts';
@@ -54,7 +53,6 @@ export interface App extends AsyncDisposable {
   /** Resolves once every camera and the detector either work or have said why not. */
   readonly settled: Promise<void>;
   state(): AppState;
-  command(request: unknown, caller: Caller): Promise<CommandOutcome>;
 }
 
 export interface AppState {
@@ -261,8 +259,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     for (const step of steps) {
       if (step.kind === 'service') {
         if (step.service === 'detector') await detector.restart(now.detection);
-        else if (step.service === 'storage') storageDesk.configure(now);
-        else original.setRateLimit(now.outputs.rateLimit);
+        if (step.service === 'outputs') original.setRateLimit(now.outputs.rateLimit);
         continue;
       }
       const { cameraId, action } = step;
@@ -290,7 +287,6 @@ export async function startApp(options: AppOptions): Promise<App> {
       detector: detector.part?.summary() ?? 'paused',
       library: library.troubles,
     }),
-    command: (request, caller) => door.submit(request, caller),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
