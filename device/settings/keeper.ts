@@ -88,16 +88,23 @@ export class ConfigKeeper implements AsyncDisposable {
 
   /**
    * Reads the files; undoes a change that a power cut left unconfirmed; takes down what was typed into the file.
-   * Throws like `loadSettings`.
+   * Where nothing can be written the agent starts all the same. Throws like `loadSettings`.
    */
   static async open(options: ConfigKeeperOptions): Promise<ConfigKeeper> {
     const history = new History(options.stateDir);
-    const undone = await undoUnconfirmed(options, history);
+    const orElse =
+      <T>(otherwise: T) =>
+      (error: unknown): T => {
+        options.log.warn({ err: error }, 'the history of the configuration cannot be written');
+        return otherwise;
+      };
+    const undone = await undoUnconfirmed(options, history).catch(orElse(null));
     const current = await loadSettings(options.load);
     const keeper = new ConfigKeeper(options, history, current);
     const latest = await history.latest();
     if (latest?.fingerprint !== current.fingerprint) {
-      await keeper.#remember(current, FILE, latest ? diffConfig(writtenOf(latest), current.written) : []);
+      const changes = latest ? diffConfig(writtenOf(latest), current.written) : [];
+      await keeper.#remember(current, FILE, changes).catch(orElse(undefined));
     }
     if (undone) keeper.#untold.push({ ...undone, fingerprint: current.fingerprint });
     return keeper;
