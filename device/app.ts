@@ -30,6 +30,8 @@ export interface AppOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly log: Log;
+  /** Modules that child processes run in place of ours: for tests that play the camera. */
+  readonly hosts?: { readonly camera: string; readonly detect: string };
 }
 
 export interface App extends AsyncDisposable {
@@ -54,7 +56,7 @@ export interface AppState {
  * Joins the rooms into one running agent. Sinks are built first and sources last, so that taking down in
  * reverse order drains in the direction the data flows.
  */
-export async function startApp({ config, version, env, clock, log }: AppOptions): Promise<App> {
+export async function startApp({ config, version, env, clock, log, hosts }: AppOptions): Promise<App> {
   await using building = new AsyncDisposableStack();
   const { settings } = config.current;
   const { dataDir, logLevel } = settings;
@@ -105,6 +107,7 @@ export async function startApp({ config, version, env, clock, log }: AppOptions)
     (now) =>
       new DetectDesk({
         settings: now,
+        entry: hosts?.detect,
         dataDir,
         logLevel,
         socket: detectSocket,
@@ -124,6 +127,7 @@ export async function startApp({ config, version, env, clock, log }: AppOptions)
   const original = new OriginalTopics({ bus, dataDir, rateLimit, meter, clock });
   let lastRun = 0;
   const cameras = new Cameras({
+    entry: hosts?.camera,
     dataDir,
     logLevel,
     detectSocket,

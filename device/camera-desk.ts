@@ -18,6 +18,8 @@ import type { Snapshot } from './stills.ts';
 
 export interface CameraDeskOptions {
   readonly settings: CameraSettings;
+  /** Module that the host runs; `camera-host.ts` when undefined. */
+  readonly entry: string | undefined;
   readonly dataDir: string;
   readonly logLevel: string;
   readonly detectSocket: string;
@@ -82,7 +84,7 @@ export class CameraDesk {
     );
     this.#child = new SupervisedChild<CameraHostCommand, CameraHostMessage>({
       name: `camera ${settings.cameraId}`,
-      entry: fileURLToPath(new URL('./camera-host.ts', import.meta.url)),
+      entry: options.entry ?? fileURLToPath(new URL('./camera-host.ts', import.meta.url)),
       nodeFlags: CAMERA_HOST_FLAGS,
       env: CAMERA_HOST_ENV,
       log,

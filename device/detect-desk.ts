@@ -12,6 +12,8 @@ import { MetricsDesk } from './metrics-desk.ts';
 
 export interface DetectDeskOptions {
   readonly settings: DetectionSettings;
+  /** Module that the host runs; `detect-host.ts` when undefined. */
+  readonly entry: string | undefined;
   readonly dataDir: string;
   readonly logLevel: string;
   /** Unix socket on which camera hosts reach the detector. */
@@ -40,7 +42,7 @@ export class DetectDesk {
     const { settings, dataDir, logLevel, socket, clock, log, meter } = options;
     this.#child = new SupervisedChild<DetectHostCommand, DetectHostMessage>({
       name: 'detect',
-      entry: fileURLToPath(new URL('./detect-host.ts', import.meta.url)),
+      entry: options.entry ?? fileURLToPath(new URL('./detect-host.ts', import.meta.url)),
       log,
       clock,
       greet: () => ({ type: 'start', settings, dataDir, logLevel, socket }),
