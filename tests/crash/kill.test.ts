@@ -1,22 +1,22 @@
 import { expect, test } from 'vitest';
-import { requirePackages } from '../harness/packages.ts';
-import { crashOnce, randomNumbers } from './rig.ts';
+import { killRound } from './kill-round.ts';
+import { inLanes } from './lanes.ts';
+import { startRig } from './rig.ts';
+import { Summary } from './summary.ts';
 
-requirePackages(['ffmpeg']);
+const ROUNDS = 200;
 
-const ROUNDS = 20;
-/** DESIGN §6.1. */
-const LOST_AT_MOST_MS = 1000;
-
-test(`capture and recorder killed ${ROUNDS} times: every file plays, at most a second is missing`, async () => {
-  const random = randomNumbers(20_260_101);
-  for (let n = 1; n <= ROUNDS; n++) {
-    const round = await crashOnce(random.next().value, `r${n}`);
-    expect(round.complaints).toBe('');
-    expect(round.lostMs, `killed ${round.killedAfterMs} ms after the first footage`).toBeLessThanOrEqual(
-      LOST_AT_MOST_MS,
-    );
-    expect(round.recovered).toMatchObject({ recovered: true, clip: { eventIds: [`event-r${n}`] } });
-    expect(round.filesAfter).toBe(round.filesBefore);
-  }
+test(`kill -9 of camera hosts and agents, ${ROUNDS} rounds`, { timeout: 20 * 60_000 }, async () => {
+  await using rig = await startRig();
+  const summary = new Summary();
+  await inLanes(
+    ROUNDS,
+    (n) => killRound(rig, n + 1),
+    (round) => summary.add(round, `seed ${round.seed}`),
+  );
+  console.log(summary.toString());
+  expect(summary.broken).toEqual([]);
+  // Kills have met files that grow, and some of what was not durable yet.
+  expect(summary.recovered).toBeGreaterThan(ROUNDS / 2);
+  expect(summary.worstMs).toBeGreaterThan(0);
 });

@@ -1,36 +1,35 @@
-import type {
-  ClipPartialFact,
-  ClipReadyFact,
-  GapFact,
-  SegmentReadyFact,
-} from '../../device/contract/facts.ts';
-import type { RecordingSettings } from '../../device/contract/settings.ts';
-import { RECORDING as DEFAULTS } from '../harness/media.ts';
+import type { RecordingMode, RecordingSettings } from '../../device/contract/settings.ts';
+import { RECORDING } from '../harness/media.ts';
 
-export interface ChildPlan {
+/** What the processes of a rig are told, in an environment variable that all of them inherit. */
+export interface RigPlan {
   readonly seed: number;
-  readonly run: number;
   readonly dataDir: string;
-  /** An `EncodedStream`, serialized. */
+  readonly cameras: readonly RigCamera[];
+  /** An `EncodedStream`, serialized: what all cameras send. */
   readonly streamFile: string;
-  readonly cameraIds: readonly string[];
+  /** What cameras send is captured from a generated picture instead, by the capture room. */
+  readonly capture: boolean;
+  /** Nothing is made durable, which the rig must notice. */
+  readonly careless: boolean;
+  readonly reportsFile: string;
 }
 
-/** A line of the child. */
-export type Report = { readonly cameraId: string } & (
-  | { readonly type: 'received'; readonly utcMs: number }
-  | { readonly type: 'open' | 'close'; readonly eventId: string; readonly utcMs: number }
-  | {
-      readonly type: 'clip.partial' | 'clip.ready' | 'segment.ready' | 'gap';
-      readonly fact: ClipPartialFact | ClipReadyFact | SegmentReadyFact | GapFact;
-    }
-);
+export interface RigCamera {
+  readonly cameraId: string;
+  readonly mode: RecordingMode;
+}
 
-/** Short clips, so that a kill meets files that begin, grow, end and follow one another. */
-export const RECORDING: RecordingSettings = {
-  ...DEFAULTS,
+const VARIABLE = 'CRASH_RIG_PLAN';
+export const planInEnvironment = (plan: RigPlan): NodeJS.ProcessEnv => ({ [VARIABLE]: JSON.stringify(plan) });
+export const readPlan = (): RigPlan => JSON.parse(process.env[VARIABLE]!) as RigPlan;
+
+/** Short files, so that a kill meets some that begin, grow, end and follow one another. */
+export const recordingOf = (mode: RecordingMode): RecordingSettings => ({
+  ...RECORDING,
+  mode,
+  segmentMs: 2500,
   preRollMs: 1000,
   postRollMs: 500,
   maxClipMs: 3000,
-  bufferBytes: 16 * 2 ** 20,
-};
+});
