@@ -14,7 +14,7 @@ import { capturedPattern, encodedStream } from './feeds.ts';
 import { readPlan, recordingOf } from './plan.ts';
 import { seededRandom } from './seeded-random.ts';
 import { Story } from './story.ts';
-import { MOTION, openReports } from './witness.ts';
+import { MOTION, openReports, readReports, type Report } from './witness.ts';
 
 serveParent<CameraHostStart, CameraHostMessage>(async (start, { signal, send }) => {
   const { settings, dataDir, mediaId, run, logLevel } = start;
@@ -31,7 +31,10 @@ serveParent<CameraHostStart, CameraHostMessage>(async (start, { signal, send }) 
   });
   const recovering = recoverFootage(shared, signal);
 
-  const random = seededRandom(plan.seed ^ Number.parseInt(run, 36));
+  const isOurs = (report: Report): boolean => report.type === 'starts' && report.cameraId === cameraId;
+  const earlier = readReports(plan.reportsFile).filter(isOurs).length;
+  const no = plan.cameras.findIndex((camera) => camera.cameraId === cameraId);
+  const random = seededRandom(plan.seed + 1_000_003 * no + 10_007 * earlier);
   const visits = new Story(random, (n, isOn, utcMs) => {
     const event = eventOf(cameraId, `${cameraId}-${run}-${n}`, n, isOn, utcMs);
     if (isOn) recorder.openEvent(event.eventId, utcMs);

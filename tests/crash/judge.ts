@@ -79,22 +79,13 @@ function read(bytes: Buffer): Pick<Verdict, 'picturesUtcMs' | 'complaint'> {
 async function play(paths: readonly string[]): Promise<{ counts: readonly number[]; complaint: string }> {
   if (paths.length === 0) return { counts: [], complaint: '' };
   const inputs = paths.flatMap((path) => ['-threads', '1', '-i', path]);
-  const maps = paths.flatMap((_, i) => ['-map', `${i}:v`]);
+  const pictures = paths.flatMap((_, i) => ['-map', `${i}:v`]);
   const sound = paths.flatMap((_, i) => ['-map', `${i}:a?`]);
   const { stdout, stderr } = await run(
     'ffmpeg',
     [
-      '-v',
-      'warning',
-      '-xerror',
-      ...inputs,
-      ...maps,
-      ...sound,
-      '-fps_mode',
-      'passthrough',
-      '-f',
-      'framecrc',
-      '-',
+      ...['-v', 'warning', '-xerror', ...inputs, ...pictures, ...sound],
+      ...['-fps_mode', 'passthrough', '-f', 'framecrc', '-'],
     ],
     { maxBuffer: 2 ** 27 },
   ).catch(({ message, stdout = '', stderr }: Error & { stdout?: string; stderr?: string }) => ({

@@ -50,8 +50,7 @@ export async function killRound(rig: Rig, seed: number): Promise<KillRound> {
       world.killAgent();
       killed.push('agent');
     } else {
-      endMs = Date.now();
-      world.killAll();
+      endMs = world.killAll();
       killed.push('all');
     }
     await world.over();

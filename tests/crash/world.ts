@@ -59,9 +59,12 @@ export class World implements AsyncDisposable {
     this.#agent.kill('SIGKILL');
   }
 
-  killAll(): void {
-    this.killAgent();
-    this.#processes().forEach(kill);
+  /** At once, and says when. */
+  killAll(): number {
+    const pids = this.#processes();
+    const atMs = Date.now();
+    pids.forEach(kill);
+    return atMs;
   }
 
   /** Resolves when no process is left. */
@@ -77,9 +80,9 @@ export class World implements AsyncDisposable {
 
   /** All that live and were started with this plan, also those that have not said so yet. */
   #processes(): readonly number[] {
-    const mark = Object.entries(planInEnvironment(this.#plan)).map(([name, value]) => `${name}=${value}`);
+    const [mark = ''] = Object.entries(planInEnvironment(this.#plan)).map((variable) => variable.join('='));
     return readdirSync('/proc')
-      .filter((name) => /^\d+$/.test(name) && read(`/proc/${name}/environ`).split('\0').includes(mark[0]!))
+      .filter((name) => /^\d+$/.test(name) && read(`/proc/${name}/environ`).split('\0').includes(mark))
       .map(Number);
   }
 
