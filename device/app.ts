@@ -97,6 +97,22 @@ export async function startApp(options: AppOptions): Promise<App> {
       )
     : null;
   const bus = tester ?? broker;
+  /** Ends with the agent, and says so. */
+  const staged = (phase: (typeof SHUTDOWN)[number], end: () => PromiseLike<void>): void =>
+    building.defer(async () => {
+      const tell = (status: 'starting' | 'completed'): void =>
+        bus.publish('status.shutdown.progress', {
+          phase,
+          phase_index: SHUTDOWN.indexOf(phase),
+          total_phases: SHUTDOWN.length,
+          module: null,
+          status,
+          message: null,
+        });
+      tell('starting');
+      await end();
+      tell('completed');
+    });
 
   let storage: StorageDesk | null = null;
   let surfaces: Surfaces | null = null;
@@ -109,7 +125,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     meter,
     onTroubles: () => storage?.hurry(),
   });
-  building.use(library);
+  staged('analytics', () => library[Symbol.asyncDispose]());
 
   const runDir = await mkdtemp(join(tmpdir(), 'spyoncino-'));
   building.defer(() => rm(runDir, { recursive: true, force: true }));
@@ -135,7 +151,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       }),
   );
   detector.start();
-  building.defer(() => detector.stop());
+  staged('process', () => detector.stop());
 
   const { rateLimit } = settings.outputs;
   const original = new OriginalTopics({ bus, dataDir, rateLimit, meter, clock });
@@ -171,7 +187,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   });
   storage.start();
   const storageDesk = storage;
-  building.defer(() => storageDesk.stop());
+  staged('storage', () => storageDesk.stop());
 
   const modules = (): readonly Module[] =>
     modulesOf({
@@ -237,7 +253,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   surfaces = open;
 
   for (const camera of enabled(settings)) cameras.add(camera);
-  building.defer(() => cameras.stop());
+  staged('inputs', () => cameras.stop());
   status.start();
   config.serve({
     apply: (plan, now) => apply(plan, now),
@@ -290,6 +306,9 @@ export async function startApp(options: AppOptions): Promise<App> {
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
+
+/** In this order. */
+const SHUTDOWN = ['inputs', 'storage', 'process', 'analytics'] as const;
 
 const enabled = ({ cameras }: Settings) => cameras.filter((camera) => camera.enabled);
 

@@ -15,17 +15,17 @@ async function cutMany(rig: Rig, options: DriveOptions, cuts: number): Promise<S
   return summary;
 }
 
-// A machine that is busy elsewhere writes late, and a late write costs more than a second: once more, then.
-test(`a power cut at ${CUTS} random points of a recording`, { timeout: 20 * 60_000, retry: 1 }, async () => {
+test(`a power cut at ${CUTS} random points of a recording`, { timeout: 20 * 60_000 }, async () => {
   await using rig = await startRig();
   const summary = await cutMany(rig, { seed: 1, seconds: 25 }, CUTS);
   console.log(summary.toString());
   expect(summary.broken).toEqual([]);
+  expect(summary.keptPromise).toBeGreaterThan(0.95);
   expect(summary.recovered).toBeGreaterThan(CUTS / 2);
 });
 
 test('a recorder that syncs nothing is caught', { timeout: 5 * 60_000 }, async () => {
   await using rig = await startRig();
-  const { broken } = await cutMany(rig, { seed: 2, seconds: 8, careless: true }, 12);
-  expect(broken).not.toEqual([]);
+  const summary = await cutMany(rig, { seed: 2, seconds: 8, careless: true }, 12);
+  expect(summary.keptPromise).toBeLessThan(0.95);
 });

@@ -185,6 +185,15 @@ test('a camera host killed in the middle of an event loses no finished second', 
 test('every new event gets its end, ids are never reused, and each message fits its place', async () => {
   const code = await agent.interrupt();
   expect(code).toBe(0);
+  const stages = agent.messages
+    .filter(({ topic }) => topic === 'status.shutdown.progress')
+    .map(({ payload }) => payload as Payload<'status.shutdown.progress'>);
+  expect(stages.map(({ phase, status }) => `${phase} ${status}`)).toEqual(
+    ['inputs', 'storage', 'process', 'analytics'].flatMap((phase) => [
+      `${phase} starting`,
+      `${phase} completed`,
+    ]),
+  );
   const phases = new Map<string, string[]>();
   for (const { topic, payload } of agent.messages) {
     if (!/^event\.(new|update|end)$/.test(topic)) continue;
