@@ -129,6 +129,8 @@ function missingFiles(before: readonly string[], after: readonly string[]): read
   return [
     ...after.filter((path) => path.endsWith('.part.mp4')).map((path) => `${path} was not completed`),
     ...before
+      // A temporary file of ours is written anew.
+      .filter((path) => !path.endsWith('.tmp'))
       .filter(
         (path) => ![path, path.replace('.part.mp4', '.mp4'), `${path}.broken`].some((p) => there.has(p)),
       )
