@@ -124,6 +124,11 @@ export class Analysis {
     if (fact) this.#publish([fact]);
   }
 
+  /** No still can be made of an event's best moment, as of one before the recorded stream began. */
+  loseShot(eventId: string): void {
+    this.#tracker.loseShot(eventId);
+  }
+
   /** No more pictures: ends motion and events where the pictures ended. */
   async close(): Promise<void> {
     await this.#inFlight;

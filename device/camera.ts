@@ -72,6 +72,7 @@ export async function runCamera(options: CameraChainOptions, signal: AbortSignal
       emit(fact);
       analysis.setStill(fact.eventId, fact.path);
     },
+    onLost: (eventId) => analysis.loseShot(eventId),
   });
   using sharper = new MainPictures({ recorder, meter, clock, log });
   const tell = (fact: EventFact | MotionFact): void => {

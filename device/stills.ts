@@ -19,6 +19,8 @@ export interface StillsOptions {
   /** Aborts when no more pictures come. */
   readonly signal: AbortSignal;
   readonly onStill: (fact: StillFact) => void;
+  /** There is no picture of the moment that was asked for, and there will be none. */
+  readonly onLost: (eventId: string) => void;
 }
 
 export interface Snapshot {
@@ -76,12 +78,13 @@ export class Stills {
   }
 
   async #ofEvent({ eventId, utcMs }: BestShot): Promise<void> {
-    const { cameraId, onStill } = this.#o;
+    const { cameraId, onLost, onStill } = this.#o;
     const day = new Date(utcMs).toISOString().slice(0, 10);
     const path = join('media', 'stills', cameraId, day, `${eventId}.jpg`);
     await expectMedia(this.#o);
     const sizeBytes = await this.#make(utcMs, path);
-    if (sizeBytes !== null) onStill({ type: 'still', cameraId, eventId, path, utcMs, sizeBytes });
+    if (sizeBytes === null) onLost(eventId);
+    else onStill({ type: 'still', cameraId, eventId, path, utcMs, sizeBytes });
   }
 
   /** Bytes of the JPEG; null when there is no picture of that moment. */

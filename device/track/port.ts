@@ -38,6 +38,8 @@ export interface Tracker {
   tick(now: { readonly mediaMs: number; readonly utcMs: number }): EventFact[];
   /** The still of an event has been written; null when the event is over. */
   setStill(eventId: string, path: string): EventFact | null;
+  /** No still can be made of the best sighting of an event that has none yet: its next one counts as the best. */
+  loseShot(eventId: string): void;
   /** Ends all open events with reason `interrupted`; remembered places stay. Idempotent. */
   interrupt(utcMs: number): EventFact[];
   /** Best sightings that deserve a still, since the last call; at most one per event. */

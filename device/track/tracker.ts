@@ -84,6 +84,13 @@ class EventTracker implements Tracker {
     return this.#events.update(track, track.visit, now, this.#arrivedUtcMs);
   }
 
+  loseShot(eventId: string): void {
+    const track = this.#tracks.find(({ visit }) => visit?.eventId === eventId);
+    if (!track?.visit || track.visit.stillPath !== null) return;
+    track.visit.shot = null;
+    track.bestQuality = 0;
+  }
+
   interrupt(utcMs: number): EventFact[] {
     const facts: EventFact[] = [];
     for (const track of this.#tracks) {
@@ -212,6 +219,7 @@ class EventTracker implements Tracker {
   #shoot(track: Track, { mediaMs }: Moment): void {
     const visit = track.visit!;
     const { shot, eventId } = visit;
+    if (track.bestQuality === 0) return;
     const due =
       shot === null ||
       (track.bestQuality >= SHOT_GAIN * shot.quality && mediaMs - shot.mediaMs >= SHOT_EVERY_MS);

@@ -126,7 +126,8 @@ test('event ids begin with the start in UTC and sort by it', () => {
   expect([...ids].sort()).toEqual(ids);
 });
 
-test('stills: one at once, better ones sparingly; written ones are told while the event is open', () => {
+/** A tracker, and someone who walks from left to right, seen at the given times. */
+function stroller() {
   const picture = { width: 640, height: 480 };
   const tracker = createTracker({ cameraId: 'yard', run: 'r1', detection: DETECTION, zones: [] });
   const see = (ms: number, score: number): readonly EventFact[] => {
@@ -143,6 +144,11 @@ test('stills: one at once, better ones sparingly; written ones are told while th
       motion: [{ box, score: 0.8 }],
     });
   };
+  return { tracker, see };
+}
+
+test('stills: one at once, better ones sparingly; written ones are told while the event is open', () => {
+  const { tracker, see } = stroller();
   const [begin] = [...see(0, 0.6), ...see(200, 0.62), ...see(400, 0.6)];
   const id = begin!.event.eventId;
   expect(begin!.frameArrivedUtcMs).toBe(begin!.event.lastSeenUtcMs + 50);
@@ -164,6 +170,23 @@ test('stills: one at once, better ones sparingly; written ones are told while th
     stillPath: 'media/stills/a.jpg',
   });
   expect(tracker.setStill(id, 'media/stills/b.jpg')).toBeNull();
+});
+
+test('a best moment without a picture gives way to the next sighting, until there is a still', () => {
+  const { tracker, see } = stroller();
+  const [begin] = [...see(0, 0.9), ...see(200, 0.9)];
+  const id = begin!.event.eventId;
+  expect(tracker.takeBest()).toMatchObject([{ eventId: id, utcMs: UTC0 }]);
+  tracker.loseShot(id);
+  tracker.tick({ mediaMs: 300, utcMs: UTC0 + 300 });
+  expect(tracker.takeBest()).toEqual([]);
+  see(400, 0.7);
+  expect(tracker.takeBest()).toMatchObject([{ eventId: id, utcMs: UTC0 + 400 }]);
+  expect(tracker.setStill(id, 'media/stills/a.jpg')!.event.best).toMatchObject({ mediaMs: 400, score: 0.7 });
+  tracker.loseShot(id);
+  see(600, 0.7);
+  expect(tracker.takeBest()).toEqual([]);
+  tracker.loseShot('unknown');
 });
 
 test('time alone ends what nobody could look at', () => {
