@@ -12,7 +12,7 @@ import { connectDetector, createDetectServer } from '../detect/index.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { createLog, type Log } from '../kernel/log.ts';
 import { loadSettings } from '../settings/index.ts';
-import { parse, parseBackend, parseNumber, PLACES, PLACES_HELP, places, type Verb } from './verb.ts';
+import { loadOptions, parse, parseBackend, parseNumber, PLACES, PLACES_HELP, type Verb } from './verb.ts';
 
 export const verb: Verb = {
   help: `
@@ -49,14 +49,10 @@ With --json each finished event is one line
       true,
     );
     if (files.length === 0) throw new CodedError('USAGE', 'analyze needs at least one FILE');
-    const { configDir, configRequired, dataDir } = places(values);
     const config = values.config === undefined ? null : resolve(values.config);
     const { settings } = await loadSettings({
-      configDir: config ? dirname(config) : configDir,
-      ...(config ? { configFile: basename(config) } : {}),
-      required: configRequired || config !== null,
-      dataDir,
-      env: process.env,
+      ...loadOptions(values),
+      ...(config ? { configDir: dirname(config), configFile: basename(config), required: true } : {}),
       fallbackCameras: [{ camera_id: 'file', video_file: 'analyze' }],
     });
     const camera = pickCamera(settings.cameras, values.camera);
@@ -84,7 +80,7 @@ With --json each finished event is one line
     const runDir = await mkdtemp(join(tmpdir(), 'spyoncino-'));
     scope.defer(() => rm(runDir, { recursive: true, force: true }));
     const common = { socket: join(runDir, 'detect.sock'), meter: noMeter, log, clock: systemClock };
-    scope.use(await createDetectServer({ ...common, settings: detection, dataDir }));
+    scope.use(await createDetectServer({ ...common, settings: detection, dataDir: settings.dataDir }));
     const detector = scope.use(connectDetector({ ...common, cameraId: camera.cameraId }));
     await detector.ready(stop.signal);
 

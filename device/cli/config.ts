@@ -12,7 +12,7 @@ import {
   type LoadOptions,
   type Snapshot,
 } from '../settings/index.ts';
-import { parse, PLACES, PLACES_HELP, places, type Verb } from './verb.ts';
+import { loadOptions, parse, PLACES, PLACES_HELP, type Verb } from './verb.ts';
 
 const HELP = `
 usage: spyoncino config check
@@ -49,9 +49,7 @@ export const verb: Verb = {
     const [action = 'check', fingerprint] = positionals;
     const known = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
     if (!known) throw new CodedError('USAGE', `config takes check, diff, history or schema, not "${action}"`);
-    const { configDir, configRequired: required, dataDir, dataDirAsked } = places(values);
-    const load: LoadOptions = { configDir, required, dataDir, dataDirAsked, env: process.env };
-    for (const line of await known({ load, json: values.json, fingerprint }))
+    for (const line of await known({ load: loadOptions(values), json: values.json, fingerprint }))
       process.stdout.write(`${line}\n`);
     return 0;
   },

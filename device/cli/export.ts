@@ -4,9 +4,10 @@ import { CodedError } from '../contract/errors.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { createLog } from '../kernel/log.ts';
 import { exportFootage, openAsGuest, type Exported } from '../library/index.ts';
+import { loadSettings } from '../settings/index.ts';
 import { isoTime, megabytes, showProgress, untilInterrupted } from './progress.ts';
 import { joinDashes, parseTime, TIMES_HELP } from './time.ts';
-import { friendlyPath, parse, PLACES, PLACES_HELP, places, type Verb } from './verb.ts';
+import { friendlyPath, loadOptions, parse, PLACES, PLACES_HELP, type Verb } from './verb.ts';
 
 /** The tables of a movie are kept in memory: 43 MB for a day of 25 pictures a second. */
 const MAX_RANGE_MS = 86_400_000;
@@ -65,7 +66,8 @@ ${PLACES_HELP}
     }
     return await untilInterrupted(async (signal) => {
       const log = createLog({ name: 'export', level: 'warn' });
-      using library = await openAsGuest(places(values).dataDir, { signal, clock: systemClock, log });
+      const { settings } = await loadSettings(loadOptions(values));
+      using library = await openAsGuest(settings.dataDir, { signal, clock: systemClock, log });
       const progress = showProgress();
       const exported = await exportFootage(library, {
         ...{ cameraId: camera, fromUtcMs, toUtcMs, signal },

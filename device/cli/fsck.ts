@@ -3,8 +3,9 @@ import { systemClock } from '../kernel/clock.ts';
 import { createLog } from '../kernel/log.ts';
 import { fsck, FSCK_LEVELS, openAsGuest, type FootageFact } from '../library/index.ts';
 import { recoverFootage } from '../record/index.ts';
+import { loadSettings } from '../settings/index.ts';
 import { megabytes, showProgress, untilInterrupted } from './progress.ts';
-import { parse, PLACES, PLACES_HELP, places, type Verb } from './verb.ts';
+import { loadOptions, parse, PLACES, PLACES_HELP, type Verb } from './verb.ts';
 
 export const verb: Verb = {
   help: `
@@ -37,7 +38,8 @@ Exit code 0 when nothing was found or all of it was repaired, else 1.
     const { json, repair } = values;
     return await untilInterrupted(async (signal) => {
       const log = createLog({ name: 'fsck', level: 'warn' });
-      using library = await openAsGuest(places(values).dataDir, { signal, clock: systemClock, log });
+      const { settings } = await loadSettings(loadOptions(values));
+      using library = await openAsGuest(settings.dataDir, { signal, clock: systemClock, log });
       const progress = showProgress();
       const summary = await fsck(library, {
         ...{ level, repair, cameraId: values.camera },

@@ -17,7 +17,7 @@ import {
   type LibraryStats,
 } from '../library/index.ts';
 import { loadSettings } from '../settings/index.ts';
-import { friendlyPath, parse, PLACES, PLACES_HELP, places, type Verb } from './verb.ts';
+import { friendlyPath, loadOptions, parse, PLACES, PLACES_HELP, type Verb } from './verb.ts';
 
 export const verb: Verb = {
   help: `
@@ -47,13 +47,7 @@ ${PLACES_HELP}
     if (!action || ids.length !== action.ids) {
       throw new CodedError('USAGE', 'media takes status, accept, protect ID or unprotect ID');
     }
-    const { configDir, configRequired, dataDir } = places(values);
-    const { settings } = await loadSettings({
-      configDir,
-      required: configRequired,
-      dataDir,
-      env: process.env,
-    });
+    const { settings } = await loadSettings(loadOptions(values));
     const { code, facts, text } = await action.run({
       id: ids[0] ?? '',
       dataDir: settings.dataDir,

@@ -1,7 +1,8 @@
 import type { BackendName } from '../contract/detect.ts';
 import { CodedError } from '../contract/errors.ts';
 import { addModel, benchModels, listModels, verifyModel, type ModelSummary } from '../detect/index.ts';
-import { friendlyPath, parse, parseBackend, PLACES, PLACES_HELP, places, type Verb } from './verb.ts';
+import { loadSettings } from '../settings/index.ts';
+import { friendlyPath, loadOptions, parse, parseBackend, PLACES, PLACES_HELP, type Verb } from './verb.ts';
 
 const HELP = `
 usage: spyoncino models list
@@ -45,9 +46,10 @@ export const verb: Verb = {
     const known = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
     if (!known) throw new CodedError('USAGE', `models takes list, add, verify or bench, not "${action}"`);
     const backend = values.backend === undefined ? undefined : parseBackend(values.backend);
+    const { settings } = await loadSettings(loadOptions(values));
     return await known({
       ids,
-      dataDir: places(values).dataDir,
+      dataDir: settings.dataDir,
       json: values.json,
       from: values.from,
       backend: backend === 'auto' ? undefined : backend,

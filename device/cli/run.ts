@@ -10,7 +10,7 @@ import { systemClock } from '../kernel/clock.ts';
 import { createLog, type Log } from '../kernel/log.ts';
 import { ConfigKeeper, loadSettings, type CameraInput, type LoadOptions } from '../settings/index.ts';
 import { fetchFootage, type FootageProgress } from './footage.ts';
-import { friendlyPath, parse, PLACES, PLACES_HELP, places, type Verb } from './verb.ts';
+import { friendlyPath, loadOptions, parse, PLACES, PLACES_HELP, type Verb } from './verb.ts';
 import { readBuildInfo } from './version.ts';
 
 export const verb: Verb = {
@@ -31,14 +31,9 @@ ${PLACES_HELP}
       video: { type: 'string' },
       'log-level': { type: 'string' },
     });
-    const { configDir, configRequired, dataDir, dataDirAsked } = places(values);
     const logLevel = values['log-level'];
     const options = (fallbackCameras: readonly CameraInput[]): LoadOptions => ({
-      configDir,
-      required: configRequired,
-      dataDir,
-      dataDirAsked,
-      env: process.env,
+      ...loadOptions(values),
       ...(logLevel === undefined ? {} : { logLevel }),
       ...(values.video === undefined
         ? { fallbackCameras }
@@ -48,13 +43,13 @@ ${PLACES_HELP}
     const log = createLog({ name: 'agent', level: settings.logLevel });
     for (const warning of warnings) log.warn(warning);
     const isUnconfigured = settings.cameras.length === 0;
-    return await runAgent(options(isUnconfigured ? [await findCamera(dataDir, log)] : []), log);
+    const load = options(isUnconfigured ? [await findCamera(settings.dataDir, log)] : []);
+    return await runAgent(load, settings.dataDir, log);
   },
 };
 
-async function runAgent(load: LoadOptions, log: Log): Promise<number> {
+async function runAgent(load: LoadOptions, dataDir: string, log: Log): Promise<number> {
   const { version } = await readBuildInfo();
-  const { dataDir } = (await loadSettings(load)).settings;
   const config = await ConfigKeeper.open({ load, stateDir: join(dataDir, 'state'), clock: systemClock, log });
   const { settings } = config.current;
   const onReload = (): void => {

@@ -5,7 +5,7 @@ import { CodedError } from '../contract/errors.ts';
 import { Access } from '../control/index.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { loadSettings } from '../settings/index.ts';
-import { parse, parseNumber, PLACES, PLACES_HELP, places, type Verb } from './verb.ts';
+import { loadOptions, parse, parseNumber, PLACES, PLACES_HELP, type Verb } from './verb.ts';
 
 const HELP = `
 usage: spyoncino users [list]
@@ -55,13 +55,7 @@ export const verb: Verb = {
       throw new CodedError('USAGE', `users takes ${Object.keys(ACTIONS).join(', ')}, not "${action}"`);
     if (action !== 'list' && name === '') throw new CodedError('USAGE', `users ${action} takes a NAME`);
     const needsRole = action === 'add' || action === 'token';
-    const { configDir, configRequired, dataDir } = places(values);
-    const { settings } = await loadSettings({
-      configDir,
-      required: configRequired,
-      dataDir,
-      env: process.env,
-    });
+    const { settings } = await loadSettings(loadOptions(values));
     const access = await Access.open({
       stateDir: join(settings.dataDir, 'state'),
       clock: systemClock,

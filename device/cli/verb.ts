@@ -3,6 +3,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { CodedError } from '../contract/errors.ts';
+import type { LoadOptions } from '../settings/index.ts';
 
 /** One `spyoncino <verb>`. `run` returns the exit code. */
 export interface Verb {
@@ -40,27 +41,22 @@ export function parse<O extends ParseArgsOptionsConfig>(
   }
 }
 
-export interface Places {
-  readonly configDir: string;
-  /** Somebody asked for this directory, so it has to be there. */
-  readonly configRequired: boolean;
-  readonly dataDir: string;
-  /** As above; it wins over the configuration. */
-  readonly dataDirAsked: boolean;
-}
-
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Where configuration and data are, by flag, environment, then kind of installation. */
-export function places(flags: { 'config-dir'?: string; 'data-dir'?: string }): Places {
+/**
+ * How to load the settings, with the places by flag, environment, then kind of installation. A configuration that
+ * somebody asked for has to be there. Where the data is, the settings say: `storage.path` may name another place.
+ */
+export function loadOptions(flags: { 'config-dir'?: string; 'data-dir'?: string }): LoadOptions {
   const checkout = existsSync(join(ROOT, '.git'));
   const asked = flags['config-dir'] ?? process.env.SPYONCINO_CONFIG_DIR;
   const dataDir = flags['data-dir'] ?? process.env.SPYONCINO_DATA_DIR;
   return {
     configDir: resolve(asked ?? (checkout ? join(ROOT, 'config') : '/etc/spyoncino')),
-    configRequired: asked !== undefined,
+    required: asked !== undefined,
     dataDirAsked: dataDir !== undefined,
     dataDir: resolve(dataDir ?? (checkout ? join(ROOT, 'data') : '/var/lib/spyoncino')),
+    env: process.env,
   };
 }
 

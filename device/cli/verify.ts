@@ -10,8 +10,9 @@ import {
   type ChainReport,
   type FileVerdict,
 } from '../library/index.ts';
+import { loadSettings } from '../settings/index.ts';
 import { isoTime, megabytes, showProgress, untilInterrupted } from './progress.ts';
-import { friendlyPath, parse, PLACES, PLACES_HELP, places, type Verb } from './verb.ts';
+import { friendlyPath, loadOptions, parse, PLACES, PLACES_HELP, type Verb } from './verb.ts';
 
 export const verb: Verb = {
   help: `
@@ -48,7 +49,8 @@ Exit code 1 when a file or the chain is not what it was.
     return await untilInterrupted(async (signal) => {
       const log = createLog({ name: 'verify', level: 'warn' });
       const options = { signal, clock: systemClock, log, needsMedia: false };
-      using library = await openAsGuest(places(values).dataDir, options);
+      const { settings } = await loadSettings(loadOptions(values));
+      using library = await openAsGuest(settings.dataDir, options);
       const progress = showProgress();
       const { files, chains } = await verifyFiles(library, {
         ...{ paths: positionals, anchors, signal },

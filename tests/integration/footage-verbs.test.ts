@@ -1,6 +1,6 @@
 /** `export`, `verify` and `fsck` beside a running agent, on footage that it records meanwhile. */
 import { execFile } from 'node:child_process';
-import { copyFile, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -41,13 +41,13 @@ interface Outcome {
   readonly stderr: string;
 }
 
-const spyoncino = (...args: string[]): Promise<Outcome> =>
+const run = (...args: string[]): Promise<Outcome> =>
   new Promise((resolve) => {
-    const all = ['device/cli/spyoncino.js', ...args, '--data-dir', join(folder, 'data')];
-    execFile(process.execPath, all, (error, stdout, stderr) =>
+    execFile(process.execPath, ['device/cli/spyoncino.js', ...args], (error, stdout, stderr) =>
       resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
     );
   });
+const spyoncino = (...args: string[]): Promise<Outcome> => run(...args, '--data-dir', join(folder, 'data'));
 
 const segment = async (position: number): Promise<Segment> =>
   (
@@ -168,4 +168,24 @@ test('fsck beside the agent finds nothing at any level, and costs what it says',
   expect(code).toBe(1);
   expect(stdout).toMatch(/^unknown +media\/segments\/street\/notes.txt /);
   await rm(strange);
+});
+
+test('verbs look where the configuration says that the data is, and a directory that is asked for wins', async () => {
+  const configDir = join(folder, 'config');
+  await mkdir(configDir);
+  await writeFile(join(configDir, 'config.yaml'), `storage: { path: ${join(folder, 'data')} }\n`);
+  const filesIn = async (...args: string[]): Promise<number> => {
+    const { stdout } = await run('fsck', '--json', '--config-dir', configDir, ...args);
+    const { summary } = JSON.parse(stdout.trim().split('\n').at(-1)!) as { summary: { files: number } };
+    return summary.files;
+  };
+  const mediaIn = async (...args: string[]): Promise<string> => {
+    const { stdout } = await run('media', '--json', '--config-dir', configDir, ...args);
+    return (JSON.parse(stdout) as { directory: string }).directory;
+  };
+  expect(await filesIn()).toBeGreaterThan(0);
+  expect(await mediaIn()).toBe(join(folder, 'data', 'media'));
+  await writeFile(join(configDir, 'config.yaml'), `storage: { path: ${join(folder, 'elsewhere')} }\n`);
+  expect(await filesIn('--data-dir', join(folder, 'data'))).toBeGreaterThan(0);
+  expect(await mediaIn('--data-dir', join(folder, 'data'))).toBe(join(folder, 'data', 'media'));
 });
