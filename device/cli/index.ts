@@ -48,6 +48,8 @@ export async function main(argv: readonly string[]): Promise<number> {
       process.stdout.write(overview());
       return first === undefined ? 2 : 0;
     }
+    // Options without a verb are those of `run`, as of the original system.
+    if (first.startsWith('-') && first !== '--version') return await main(['run', ...argv]);
     const name = first === '--version' ? 'version' : first;
     const known = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
     if (!known) throw new CodedError('USAGE', `there is no verb "${name}"; see spyoncino --help`);

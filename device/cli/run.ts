@@ -10,6 +10,7 @@ import { systemClock } from '../kernel/clock.ts';
 import { createLog, type Log } from '../kernel/log.ts';
 import { ConfigKeeper, loadSettings, type CameraInput, type LoadOptions } from '../settings/index.ts';
 import { fetchFootage, type FootageProgress } from './footage.ts';
+import { parsePreset, PRESETS, withExtraArgs, type Preset } from './preset.ts';
 import { friendlyPath, loadOptions, parse, PLACES, PLACES_HELP, type Verb } from './verb.ts';
 import { readBuildInfo } from './version.ts';
 
@@ -22,18 +23,25 @@ with none of those either, a demo that loops footage of pedestrians. Ctrl-C fini
 a second Ctrl-C stops at once.
 
   --video FILE       watch this video file instead, over and over
+  --preset NAME      which cameras (SPYONCINO_PRESET): auto, as said above (default); sim, a generated picture
+                     instead; usb or rtsp, the configured ones of that kind and no others
   --log-level LEVEL  trace, debug, info, warn or error (default: as configured, info)
 ${PLACES_HELP}
+
+SPYONCINO_EXTRA_ARGS holds further options, as they would be typed; what is typed wins.
 `,
   async run(argv) {
-    const { values } = parse(argv, {
+    const { values } = parse(withExtraArgs(argv, process.env.SPYONCINO_EXTRA_ARGS), {
       ...PLACES,
       video: { type: 'string' },
+      preset: { type: 'string' },
       'log-level': { type: 'string' },
     });
     const logLevel = values['log-level'];
+    const preset = parsePreset(values.preset ?? process.env.SPYONCINO_PRESET);
     const options = (fallbackCameras: readonly CameraInput[]): LoadOptions => ({
       ...loadOptions(values),
+      ...PRESETS[preset],
       ...(logLevel === undefined ? {} : { logLevel }),
       ...(values.video === undefined
         ? { fallbackCameras }
@@ -43,7 +51,7 @@ ${PLACES_HELP}
     const log = createLog({ name: 'agent', level: settings.logLevel });
     for (const warning of warnings) log.warn(warning);
     const isUnconfigured = settings.cameras.length === 0;
-    const load = options(isUnconfigured ? [await findCamera(settings.dataDir, log)] : []);
+    const load = options(isUnconfigured ? await findCameras(preset, settings.dataDir, log) : []);
     return await runAgent(load, settings.dataDir, log);
   },
 };
@@ -118,18 +126,25 @@ function welcome(app: App, settings: Settings, version: string, setupCode: strin
 }
 
 /** For a machine nobody has configured: an attached camera, else the demo. */
-async function findCamera(dataDir: string, log: Log): Promise<CameraInput> {
-  if (await hasAttachedCamera(log)) return { camera_id: 'camera', name: 'Attached camera', usb_port: 'auto' };
+async function findCameras(preset: Preset, dataDir: string, log: Log): Promise<readonly CameraInput[]> {
+  if (preset === 'rtsp') {
+    log.warn('no camera with rtsp_url is configured: there is nothing to watch');
+    return [];
+  }
+  // Asked for, it is waited for.
+  if (preset === 'usb' || (await hasAttachedCamera(log))) {
+    return [{ camera_id: 'camera', name: 'Attached camera', usb_port: 'auto' }];
+  }
   log.info('no camera is configured or attached: showing the demo');
   try {
     const path = await fetchFootage({
       cacheDir: join(dataDir, 'cache'),
       onProgress: showFetching(),
     });
-    return { camera_id: 'demo', name: 'Demo: pedestrians', video_file: path };
+    return [{ camera_id: 'demo', name: 'Demo: pedestrians', video_file: path }];
   } catch (error) {
     log.warn({ err: error }, 'the demo footage could not be fetched: showing a test pattern instead');
-    return { camera_id: 'demo', name: 'Demo: test pattern', test_pattern: true };
+    return [{ camera_id: 'demo', name: 'Demo: test pattern', test_pattern: true }];
   }
 }
 

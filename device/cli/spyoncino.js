@@ -2,6 +2,7 @@
 // Plain JavaScript on purpose: it may be started by any Node and hands over to the pinned one.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const main = fileURLToPath(new URL('../main.ts', import.meta.url));
@@ -12,7 +13,10 @@ if (!existsSync(pinned)) {
   process.stderr.write('spyoncino: not installed yet. Run ./scripts/run, or npm ci, first.\n');
   process.exit(1);
 }
-const child = spawn(pinned, [...flags, main, ...process.argv.slice(2)], { stdio: 'inherit' });
+const args = process.argv.slice(2);
+// The name of the original system, which knows no verbs.
+if (args.length === 0 && basename(process.argv[1] ?? '') === 'spyoncino-modular') args.push('run');
+const child = spawn(pinned, [...flags, main, ...args], { stdio: 'inherit' });
 // A terminal's Ctrl-C reaches the child by itself; what is sent to us alone is passed on.
 process.on('SIGINT', () => {});
 for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));

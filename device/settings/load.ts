@@ -29,6 +29,8 @@ export interface LoadOptions {
   readonly logLevel?: string;
   /** In place of the configured cameras. */
   readonly cameras?: readonly CameraInput[];
+  /** Of the configured cameras only those that have this key. */
+  readonly camerasWith?: 'rtsp_url' | 'usb_port';
   /** When no camera is configured. */
   readonly fallbackCameras?: readonly CameraInput[];
 }
@@ -115,10 +117,11 @@ const surroundings = ({ configDir, dataDir, dataDirAsked = false }: Places): Sur
 
 function chooseCameras(
   written: CameraConfig[],
-  { cameras, fallbackCameras = [] }: LoadOptions,
+  { cameras, camerasWith, fallbackCameras = [] }: LoadOptions,
 ): CameraConfig[] {
   if (cameras) return parseCameras(cameras);
-  return written.length > 0 ? written : parseCameras(fallbackCameras);
+  const chosen = camerasWith ? written.filter((camera) => (camera[camerasWith] ?? null) !== null) : written;
+  return chosen.length > 0 ? chosen : parseCameras(fallbackCameras);
 }
 
 function parseCameras(inputs: readonly CameraInput[]): CameraConfig[] {

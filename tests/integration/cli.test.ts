@@ -1,5 +1,6 @@
 /** The command line as a newcomer meets it. */
 import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 
 interface Outcome {
@@ -49,6 +50,14 @@ test('--version says what runs here', async () => {
   expect(stdout).toMatch(/^node +24\./m);
   const json = await spyoncino('version', '--json');
   expect(JSON.parse(json.stdout)).toMatchObject({ node: process.versions.node });
+});
+
+test('the command of the original system, without a verb, takes the options of run', async () => {
+  const { bin } = JSON.parse(await readFile('package.json', 'utf8')) as { bin: Record<string, string> };
+  expect(bin['spyoncino-modular']).toBe(bin['spyoncino']);
+  const wrong = await spyoncino('--preset', 'webcam');
+  expect(wrong.code).toBe(2);
+  expect(wrong.stderr).toContain('auto, sim, usb, rtsp');
 });
 
 test('what is not understood is refused with exit code 2 and a pointer', async () => {

@@ -129,6 +129,18 @@ test('given cameras replace the configured ones, fallbacks only stand in for non
   expect(await idsOf({}, { fallbackCameras: given })).toEqual(['given']);
 });
 
+test('only the cameras of one kind, and fallbacks where there are none of it', async () => {
+  const all = [porch, { camera_id: 'first', usb_port: 0 }, { camera_id: 'moving', test_pattern: true }];
+  const idsOf = async (camerasWith: 'rtsp_url' | 'usb_port', cameras: object[] = all): Promise<string[]> => {
+    const fallbackCameras = [{ camera_id: 'given', test_pattern: true }];
+    const { settings } = await load({ config: { cameras } }, { camerasWith, fallbackCameras });
+    return settings.cameras.map(({ cameraId }) => cameraId);
+  };
+  expect(await idsOf('usb_port')).toEqual(['first']);
+  expect(await idsOf('rtsp_url')).toEqual(['porch']);
+  expect(await idsOf('usb_port', [porch])).toEqual(['given']);
+});
+
 test('log levels by any name, the command line last', async () => {
   const levelOf = async (config: unknown, logLevel?: string): Promise<string> =>
     (await load({ config }, logLevel === undefined ? {} : { logLevel })).settings.logLevel;

@@ -1,0 +1,50 @@
+/** An agent started as the services of the original system start it: by name, with preset and extra arguments. */
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'spyoncino-presets-'));
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+});
+
+test('spyoncino-modular with SPYONCINO_PRESET=sim watches a generated picture, whatever is configured', async () => {
+  const command = join(folder, 'spyoncino-modular');
+  await symlink(resolve('device/cli/spyoncino.js'), command);
+  const config = [
+    'bus: { port: 0 }',
+    'metrics: { port: 0 }',
+    'system: { control_api: { host: 127.0.0.1, port: 0 } }',
+    'dashboards: { websocket_gateway: { host: 127.0.0.1, port: 0 } }',
+    'cameras: [{ camera_id: porch, rtsp_url: "rtsp://127.0.0.1:1/none" }]',
+  ];
+  await writeFile(join(folder, 'config.yaml'), config.join('\n'));
+  const agent = spawn(process.execPath, [command], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: {
+      ...process.env,
+      SPYONCINO_PRESET: 'sim',
+      SPYONCINO_EXTRA_ARGS: `--config-dir "${folder}" --data-dir '${join(folder, 'data')}'`,
+    },
+  });
+  const exited = once(agent, 'exit');
+  const cameras: string[] = [];
+  try {
+    for await (const line of createInterface({ input: agent.stdout })) {
+      const [, cameraId] = /^ {2}camera {4}(\w+):/.exec(line) ?? [];
+      if (cameraId !== undefined) cameras.push(cameraId);
+      if (line.startsWith('  detector')) break;
+    }
+  } finally {
+    agent.kill('SIGTERM');
+  }
+  expect(cameras).toEqual(['sim']);
+  expect(await exited).toEqual([0, null]);
+});
