@@ -10,7 +10,7 @@ import { systemClock } from '../kernel/clock.ts';
 import { createLog, type Log } from '../kernel/log.ts';
 import { ConfigKeeper, loadSettings, type CameraInput, type LoadOptions } from '../settings/index.ts';
 import { fetchFootage, type FootageProgress } from './footage.ts';
-import { parsePreset, PRESETS, withExtraArgs, type Preset } from './preset.ts';
+import { parseModules, parsePreset, PRESETS, withExtraArgs, type Preset } from './selection.ts';
 import { friendlyPath, loadOptions, parse, PLACES, PLACES_HELP, type Verb } from './verb.ts';
 import { readBuildInfo } from './version.ts';
 
@@ -25,6 +25,8 @@ a second Ctrl-C stops at once.
   --video FILE       watch this video file instead, over and over
   --preset NAME      which cameras (SPYONCINO_PRESET): auto, as said above (default); sim, a generated picture
                      instead; usb or rtsp, the configured ones of that kind and no others
+  --module NAME      as well: modules.status.resilience_tester, on standby until an admin arms a scenario
+  --skip-module NAME not: the resilience tester, and what a configuration shared with other nodes asks for
   --log-level LEVEL  trace, debug, info, warn or error (default: as configured, info)
 ${PLACES_HELP}
 
@@ -35,13 +37,17 @@ SPYONCINO_EXTRA_ARGS holds further options, as they would be typed; what is type
       ...PLACES,
       video: { type: 'string' },
       preset: { type: 'string' },
+      module: { type: 'string', multiple: true },
+      'skip-module': { type: 'string', multiple: true },
       'log-level': { type: 'string' },
     });
     const logLevel = values['log-level'];
     const preset = parsePreset(values.preset ?? process.env.SPYONCINO_PRESET);
+    const modules = parseModules(values.module, values['skip-module']);
     const options = (fallbackCameras: readonly CameraInput[]): LoadOptions => ({
       ...loadOptions(values),
       ...PRESETS[preset],
+      ...modules,
       ...(logLevel === undefined ? {} : { logLevel }),
       ...(values.video === undefined
         ? { fallbackCameras }

@@ -27,6 +27,8 @@ export interface LoadOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Wins over everything else. */
   readonly logLevel?: string;
+  /** Wins over `system.resilience.enabled`. */
+  readonly resilience?: boolean;
   /** In place of the configured cameras. */
   readonly cameras?: readonly CameraInput[];
   /** Of the configured cameras only those that have this key. */
@@ -85,8 +87,7 @@ export async function loadSettings(options: LoadOptions): Promise<LoadedSettings
   const effective = { ...parsed.data, cameras: chooseCameras(parsed.data.cameras, options) };
   const settings = resolveSettings(effective, parsedSecrets.data, surroundings(options));
   return {
-    settings:
-      options.logLevel === undefined ? settings : Object.freeze({ ...settings, logLevel: options.logLevel }),
+    settings: withFlags(settings, options),
     text: text ?? '',
     written,
     config: effective,
@@ -97,6 +98,15 @@ export async function loadSettings(options: LoadOptions): Promise<LoadedSettings
     ],
     warnings: [...environment.warnings, ...warningsOf(effective, parsedSecrets.data)],
   };
+}
+
+function withFlags(settings: Settings, { logLevel, resilience }: LoadOptions): Settings {
+  const { logLevel: level, resilience: tester } = settings;
+  return Object.freeze({
+    ...settings,
+    logLevel: logLevel ?? level,
+    resilience: Object.freeze({ ...tester, enabled: resilience ?? tester.enabled }),
+  });
 }
 
 /** The settings of a machine that nobody has configured, with these cameras. Throws CONFIG_INVALID. */

@@ -1,11 +1,13 @@
 /** An agent started as the services of the original system start it: by name, with preset and extra arguments. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Payload } from '../../device/contract/topics.ts';
+import { startAgent } from '../harness/agent.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -47,4 +49,15 @@ test('spyoncino-modular with SPYONCINO_PRESET=sim watches a generated picture, w
   }
   expect(cameras).toEqual(['sim']);
   expect(await exited).toEqual([0, null]);
+});
+
+test('the resilience tester stands by with the extra arguments of the runbook, and not without them', async () => {
+  const modulesWith = async (args: string): Promise<string[]> => {
+    await using agent = await startAgent({ args: ['--preset', 'sim'], env: { SPYONCINO_EXTRA_ARGS: args } });
+    const { payload } = await agent.message(({ topic }) => topic === 'status.health.summary');
+    return Object.keys((payload as Payload<'status.health.summary'>).modules);
+  };
+  const tester = 'modules.status.resilience_tester';
+  expect(await modulesWith(`--module ${tester}`)).toContain(tester);
+  expect(await modulesWith('')).not.toContain(tester);
 });

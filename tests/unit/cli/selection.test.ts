@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parsePreset, PRESETS, withExtraArgs } from '../../../device/cli/preset.ts';
+import { parseModules, parsePreset, PRESETS, withExtraArgs } from '../../../device/cli/selection.ts';
 
 test('presets have the names that operators know; none is auto, another is refused with the list', () => {
   for (const name of ['auto', 'sim', 'usb', 'rtsp']) expect(parsePreset(name)).toBe(name);
@@ -32,4 +32,23 @@ test('whatever words are quoted come out as they went in', () => {
       expect(withExtraArgs([], words.map((text) => `"${text}"`).join(' '))).toEqual(words);
     }),
   );
+});
+
+test('the resilience tester is added and left out by either name; left out wins', () => {
+  expect(parseModules()).toEqual({});
+  for (const name of ['modules.status.resilience_tester', 'resilience']) {
+    expect(parseModules([name, name])).toEqual({ resilience: true });
+    expect(parseModules([], [name])).toEqual({ resilience: false });
+    expect(parseModules(['resilience'], [name])).toEqual({ resilience: false });
+  }
+});
+
+test('what is always there may be named, what is not in this version may be left out, nothing else', () => {
+  expect(parseModules(['websocket', 'modules.storage.retention'], ['telegram', 's3'])).toEqual({});
+  expect(() => parseModules(['telegram'])).toThrow(
+    /modules\.output\.telegram_notifier is not in this version/,
+  );
+  expect(() => parseModules([], ['ws'])).toThrow(/modules\.dashboard\.websocket_gateway cannot be left out/);
+  expect(() => parseModules(['resilence'])).toThrow(/no module "resilence".*resilience/);
+  expect(() => parseModules([], ['toString'])).toThrow(/no module/);
 });
