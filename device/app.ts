@@ -91,6 +91,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       clock,
     }),
   );
+  building.use(access.watch((name) => broker.disconnect(name)));
   const tester = settings.resilience.enabled
     ? building.use(
         new ResilienceTester({ bus: broker, scenarios: settings.resilience.scenarios, clock, log }),

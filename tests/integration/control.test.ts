@@ -27,8 +27,10 @@ afterAll(async () => {
 });
 
 /** Somebody of this role, who came with a token made beside the running agent. */
-async function somebody(role: 'viewer' | 'operator' | 'admin' | null): Promise<MqttClient> {
-  const name = `a-${role}`;
+async function somebody(
+  role: 'viewer' | 'operator' | 'admin' | null,
+  name = `a-${role}`,
+): Promise<MqttClient> {
   const args = [
     'device/cli/spyoncino.js',
     'users',
@@ -159,6 +161,15 @@ test('an admin changes the configuration, goes back by its fingerprint, and arms
     ({ topic, payload }) =>
       topic === 'status.resilience.event' && (payload as { scenario: string }).scenario === 'slow-webhook',
   );
+});
+
+test('a token that is removed beside the running agent loses its connection, and no other does', async () => {
+  const [viewer, operator] = [await somebody('viewer', 'kept'), await somebody('operator', 'removed')];
+  const gone = new Promise<void>((resolve) => operator.once('close', resolve));
+  const args = ['device/cli/spyoncino.js', 'users', 'remove', 'removed', '--data-dir', agent.dataDir];
+  await promisify(execFile)(process.execPath, args);
+  await gone;
+  expect(viewer.connected).toBe(true);
 });
 
 test('without a name nobody asks for anything', async () => {

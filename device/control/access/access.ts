@@ -26,6 +26,8 @@ export interface AccessOptions {
 
 const SESSION_MS = 30 * 86_400_000;
 const MAX_SESSIONS = 200;
+/** How soon what was changed beside the agent is noticed. */
+const WATCH_MS = 1000;
 const MIN_PASSWORD_CHARACTERS = 10;
 const COMMON = new Set([
   '1234567890',
@@ -95,6 +97,21 @@ export class Access {
         : await this.#guarded(origin, () => this.#password(credentials.name, credentials.password));
     if (!found) throw new CodedError('UNAUTHENTICATED');
     return { user: found.name, role: found.role, surface: origin.surface };
+  }
+
+  /**
+   * Tells, until disposed of, of each user and token that may no longer do what it could: gone, expired, or with
+   * another password or role. Whoever holds connections ends theirs. Within a second, also of changes by others.
+   */
+  watch(onRevoked: (name: string) => void): AsyncDisposable {
+    const stopping = new AbortController();
+    const watching = this.#watch(onRevoked, stopping.signal);
+    return {
+      async [Symbol.asyncDispose]() {
+        stopping.abort();
+        await watching;
+      },
+    };
   }
 
   /** Makes the first admin. Throws SETUP_CLOSED, UNAUTHENTICATED, LOCKED_OUT, PASSWORD_WEAK. */
@@ -179,6 +196,31 @@ export class Access {
         sessions: book.sessions.filter((session) => session.user !== name),
       };
     });
+  }
+
+  async #watch(onRevoked: (name: string) => void, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#o;
+    for (let before = this.#standing(); ;) {
+      await clock.sleep(WATCH_MS, signal).catch(() => {});
+      if (signal.aborted) return;
+      // Without knowing who may, nobody may.
+      const now = await this.#refresh().then(
+        () => this.#standing(),
+        () => new Map<string, string>(),
+      );
+      for (const [name, proof] of before) if (now.get(name) !== proof) onRevoked(name);
+      before = now;
+    }
+  }
+
+  /** By name: the role, and what proves who it is. */
+  #standing(): ReadonlyMap<string, string> {
+    const nowMs = this.#o.clock.utcMs();
+    const tokens = this.#book.tokens.filter((token) => (token.expiresUtcMs ?? Infinity) > nowMs);
+    return new Map([
+      ...this.#book.users.map(({ name, role, password }) => [name, `${role} ${password}`] as const),
+      ...tokens.map(({ name, role, hash }) => [name, `${role} ${hash}`] as const),
+    ]);
   }
 
   /** Locks who guesses. Secrets of tokens and sessions are beyond guessing, and old ones are sent innocently. */

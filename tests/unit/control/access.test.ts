@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Credentials, Origin } from '../../../device/contract/access.ts';
 import { Access } from '../../../device/control/index.ts';
+import { StepClock } from '../../harness/step-clock.ts';
 import { ManualClock } from '../record/manual-clock.ts';
 
 const PASSWORD = 'correct horse battery';
@@ -145,4 +146,35 @@ test('a damaged list lets nobody in, and is not replaced', async () => {
   await writeFile(join(stateDir, 'access.json'), '{"users": [');
   await expect(open()).rejects.toEqual(code('ACCESS_UNREADABLE'));
   expect(await readFile(join(stateDir, 'access.json'), 'utf8')).toBe('{"users": [');
+});
+
+test('who may no longer do what he could is told of, once, also when somebody else changes the file', async () => {
+  const steps = new StepClock(Date.UTC(2026, 10, 25));
+  const options = { stateDir, clock: steps, onSetupCode: () => {} };
+  const watched = await Access.open(options);
+  await watched.addUser('owner', 'admin', 'correct horse');
+  await watched.addUser('guest', 'viewer', 'battery staple');
+  await watched.addToken('script', 'viewer', steps.utcMs() + 5500);
+  await watched.addToken('hub', 'operator', null);
+  const revoked: string[] = [];
+  await using _watching = watched.watch((name) => revoked.push(name));
+  await steps.advance(2000);
+  expect(revoked).toEqual([]);
+
+  const beside = await Access.open(options);
+  await beside.remove('hub');
+  await beside.addUser('other', 'viewer', 'quite some phrase');
+  await steps.advance(1000);
+  expect(revoked).toEqual(['hub']);
+
+  await watched.setPassword('guest', 'wholly different');
+  await steps.advance(2000);
+  expect(revoked).toEqual(['hub', 'guest']);
+
+  await steps.advance(1000);
+  expect(revoked).toEqual(['hub', 'guest', 'script']);
+
+  await writeFile(join(stateDir, 'access.json'), 'damaged');
+  await steps.advance(1000);
+  expect(revoked.slice(3).sort()).toEqual(['guest', 'other', 'owner']);
 });
