@@ -61,6 +61,9 @@ export class Access {
   #book: Book = EMPTY_BOOK;
   #version: string | null = null;
   #setupCode: string | null = null;
+  #onRevoked: (name: string) => void = () => {};
+  /** As `#proofs`, when it was last looked at. */
+  #known: ReadonlyMap<string, string> = new Map();
 
   private constructor(options: AccessOptions) {
     this.#o = options;
@@ -105,7 +108,8 @@ export class Access {
    */
   watch(onRevoked: (name: string) => void): AsyncDisposable {
     const stopping = new AbortController();
-    const watching = this.#watch(onRevoked, stopping.signal);
+    this.#onRevoked = onRevoked;
+    const watching = this.#watch(stopping.signal);
     return {
       async [Symbol.asyncDispose]() {
         stopping.abort();
@@ -198,23 +202,29 @@ export class Access {
     });
   }
 
-  async #watch(onRevoked: (name: string) => void, signal: AbortSignal): Promise<void> {
+  async #watch(signal: AbortSignal): Promise<void> {
     const { clock } = this.#o;
-    for (let before = this.#standing(); ;) {
+    for (;;) {
       await clock.sleep(WATCH_MS, signal).catch(() => {});
       if (signal.aborted) return;
-      // Without knowing who may, nobody may.
-      const now = await this.#refresh().then(
-        () => this.#standing(),
-        () => new Map<string, string>(),
+      await this.#refresh().then(
+        // Time alone ends tokens.
+        () => this.#tellRevoked(this.#proofs()),
+        // Without knowing who may, nobody may.
+        () => this.#tellRevoked(new Map()),
       );
-      for (const [name, proof] of before) if (now.get(name) !== proof) onRevoked(name);
-      before = now;
     }
   }
 
+  /** Whoever is let in is known here before, so that none is missed however soon it is removed again. */
+  #tellRevoked(now: ReadonlyMap<string, string>): void {
+    const before = this.#known;
+    this.#known = now;
+    for (const [name, proof] of before) if (now.get(name) !== proof) this.#onRevoked(name);
+  }
+
   /** By name: the role, and what proves who it is. */
-  #standing(): ReadonlyMap<string, string> {
+  #proofs(): ReadonlyMap<string, string> {
     const nowMs = this.#o.clock.utcMs();
     const tokens = this.#book.tokens.filter((token) => (token.expiresUtcMs ?? Infinity) > nowMs);
     return new Map([
@@ -286,6 +296,7 @@ export class Access {
     if (version === this.#version) return;
     this.#book = await readBook(this.#path);
     this.#version = version;
+    this.#tellRevoked(this.#proofs());
   }
 
   #newSetupCode(): void {

@@ -178,3 +178,16 @@ test('who may no longer do what he could is told of, once, also when somebody el
   await steps.advance(1000);
   expect(revoked.slice(3).sort()).toEqual(['guest', 'other', 'owner']);
 });
+
+test('who was let in and is removed within a moment is told of, too', async () => {
+  const revoked: string[] = [];
+  const steps = new StepClock(Date.UTC(2026, 10, 25));
+  const options = { stateDir, clock: steps, onSetupCode: () => {} };
+  const [watched, beside] = [await Access.open(options), await Access.open(options)];
+  await using _watching = watched.watch((name) => revoked.push(name));
+  const secret = await beside.addToken('brief', 'viewer', null);
+  await watched.authenticate(bearer(secret), HOME);
+  await beside.remove('brief');
+  await steps.advance(1000);
+  expect(revoked).toEqual(['brief']);
+});
