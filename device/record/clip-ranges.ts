@@ -1,6 +1,7 @@
 import type { ClipPartialFact, ClipReadyFact, ClipState, Coverage } from '../contract/facts.ts';
 import type { Meter } from '../contract/metrics.ts';
 import { CoverageTracker } from '../kernel/fmp4/coverage.ts';
+import type { OpenClip } from '../kernel/fmp4/note.ts';
 import type { Fragment } from './cut.ts';
 import { Demand } from './demand.ts';
 import { coveredSample } from './encode.ts';
@@ -27,8 +28,7 @@ interface Range {
   /** Of each event. */
   readonly starts: Map<string, EventStart>;
   /** Null until told. */
-  clipId: string | null;
-  eventIds: readonly string[];
+  told: OpenClip | null;
 }
 
 /**
@@ -49,7 +49,7 @@ export class ClipRanges {
   open(eventId: string, startUtcMs: number, fromUtcMs: number): void {
     let range = this.#ranges.at(-1);
     if (!range || (range.demand.endUtcMs ?? Infinity) < fromUtcMs) {
-      range = { fromUtcMs, demand: new Demand(), starts: new Map(), clipId: null, eventIds: [] };
+      range = { fromUtcMs, demand: new Demand(), starts: new Map(), told: null };
       this.#ranges.push(range);
     }
     range.fromUtcMs = Math.min(range.fromUtcMs, fromUtcMs);
@@ -67,6 +67,11 @@ export class ClipRanges {
     for (const { video, stream } of fragments) {
       for (const packet of video) this.#durable.add(coveredSample(packet, stream.video.timescale));
     }
+  }
+
+  /** Have begun and are not complete: what a segment says of them, for when we cannot any more. */
+  get openClips(): readonly OpenClip[] {
+    return this.#ranges.flatMap(({ told }) => told ?? []);
   }
 
   /** Up to `settledUtcMs` nothing becomes durable any more. Tells what has begun, and what is complete. */
@@ -95,16 +100,16 @@ export class ClipRanges {
   #tellBegun(range: Range, coverage: readonly Coverage[], settledUtcMs: number): void {
     const [first] = coverage;
     const eventIds = eventsOf(range, ({ startUtcMs }) => startUtcMs <= settledUtcMs);
-    if (!first || eventIds.length === range.eventIds.length) return;
-    range.eventIds = eventIds;
-    range.clipId ??= this.#options.idFor(first.startUtcMs);
-    this.#options.emit({ type: 'clip.partial', clip: this.#describe(range.clipId, eventIds, coverage) });
+    if (!first || eventIds.length === (range.told?.eventIds.length ?? 0)) return;
+    const clipId = range.told?.clipId ?? this.#options.idFor(first.startUtcMs);
+    range.told = { clipId, startUtcMs: first.startUtcMs, eventIds };
+    this.#options.emit({ type: 'clip.partial', clip: this.#describe(clipId, eventIds, coverage) });
   }
 
   #tellReady(range: Range, coverage: readonly Coverage[], endUtcMs: number): void {
     const [first] = coverage;
     if (!first) return;
-    const clipId = range.clipId ?? this.#options.idFor(first.startUtcMs);
+    const clipId = range.told?.clipId ?? this.#options.idFor(first.startUtcMs);
     const eventIds = eventsOf(range, ({ fromUtcMs }) => fromUtcMs < endUtcMs);
     const clip = this.#describe(clipId, eventIds, coverage);
     this.#options.meter.count('spyoncino_footage_closed_total', { kind: 'clip' });
@@ -116,8 +121,7 @@ export class ClipRanges {
     const next = this.#durable.ranges.find(({ endUtcMs }) => endUtcMs > fromUtcMs);
     range.fromUtcMs = Math.max(fromUtcMs, next?.startUtcMs ?? settledUtcMs);
     for (const id of range.demand.forgetBefore(range.fromUtcMs)) range.starts.delete(id);
-    range.clipId = null;
-    range.eventIds = [];
+    range.told = null;
   }
 
   #describe(clipId: string, eventIds: readonly string[], coverage: readonly Coverage[]): ClipState {

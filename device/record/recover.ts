@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import type { ClipReadyFact, FootageKind, SegmentReadyFact } from '../contract/facts.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { renameDurable } from '../kernel/durable-file.ts';
-import { coverageOf, durationMsOf, readerOf } from '../kernel/fmp4/describe.ts';
+import { coverageOf, durationMsOf, openClipsOf, readerOf } from '../kernel/fmp4/describe.ts';
 import type { FootageNote } from '../kernel/fmp4/note.ts';
 import { scanFile, untorn, type ScannedFile } from '../kernel/fmp4/scan.ts';
 import type { Log } from '../kernel/log.ts';
@@ -78,9 +78,9 @@ async function* unfinished(
 async function complete(path: string, options: RecoverOptions): Promise<void> {
   const { log } = options;
   try {
-    const fact = await recoverFile(path, options);
-    if (fact) options.emit(fact);
-    else log.warn({ path }, 'a file that holds nothing playable was set aside');
+    const facts = await recoverFile(path, options);
+    for (const fact of facts) options.emit(fact);
+    if (facts.length === 0) log.warn({ path }, 'a file that holds nothing playable was set aside');
   } catch (error) {
     log.error({ err: error, path }, 'an unfinished file cannot be completed now');
   }
@@ -89,11 +89,11 @@ async function complete(path: string, options: RecoverOptions): Promise<void> {
 async function recoverFile(
   path: string,
   { cameraId, dataDir }: RecoverOptions,
-): Promise<ClipReadyFact | SegmentReadyFact | null> {
+): Promise<readonly (ClipReadyFact | SegmentReadyFact)[]> {
   const whole = await cutToWhole(path);
   if (!whole) {
     await renameDurable(path, `${path}.broken`);
-    return null;
+    return [];
   }
   const { note, sizeBytes, file } = whole;
   const sha256 = await hashFile(path);
@@ -109,8 +109,11 @@ async function recoverFile(
   };
   const told = { sha256, coverage: coverageOf(file, note.startUtcMs), recovered: true };
   return note.kind === 'clip'
-    ? { type: 'clip.ready', clip: { ...state, clipId: note.id, eventIds: note.eventIds }, ...told }
-    : { type: 'segment.ready', segment: { ...state, segmentId: note.id }, ...told };
+    ? [{ type: 'clip.ready', clip: { ...state, clipId: note.id, eventIds: note.eventIds }, ...told }]
+    : [
+        { type: 'segment.ready', segment: { ...state, segmentId: note.id }, ...told },
+        ...openClipsOf(note, told.coverage),
+      ];
 }
 
 interface WholeFile {

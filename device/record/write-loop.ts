@@ -191,7 +191,10 @@ export class WriteLoop {
     const knownAs = writer.eventIds;
     this.#pinned = { first: take.cursor.video.gop, last: cursor.video.gop };
     try {
-      await writer.append(fragments, kind === 'clip' ? take.demand.ids : NONE);
+      await writer.append(fragments, {
+        eventIds: kind === 'clip' ? take.demand.ids : [],
+        openClips: ranges?.openClips ?? [],
+      });
     } catch (error) {
       this.#pinned = null;
       this.#failed(error);
@@ -308,8 +311,6 @@ export class WriteLoop {
     await this.#options.clock.sleep(RETRY_MS, this.#closing.signal).catch(() => {});
   }
 }
-
-const NONE: readonly string[] = [];
 
 /** Number of the first GOP of which nothing lies before `cursor`. */
 const firstBeyond = ({ video }: Cursor): number => (video.index > 0 ? video.gop + 1 : video.gop);

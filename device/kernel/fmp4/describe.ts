@@ -1,6 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
-import type { Coverage } from '../../contract/facts.ts';
+import type { ClipReadyFact, Coverage } from '../../contract/facts.ts';
 import { CoverageTracker } from './coverage.ts';
+import type { FootageNote } from './note.ts';
 import type { ReadBytes, ScannedFile } from './scan.ts';
 
 /** Rejects where the file ends before `sizeBytes` are read. */
@@ -38,4 +39,35 @@ export function coverageOf({ fragments, video }: ScannedFile, startUtcMs: number
     });
   }
   return tracker.ranges;
+}
+
+/**
+ * The clips that ranged over a segment when its recorder stopped, as complete as they ever get: each ends with the
+ * last footage. What of one lies in earlier segments counts as covered; gaps in those have been told.
+ */
+export function openClipsOf(note: FootageNote, coverage: readonly Coverage[]): readonly ClipReadyFact[] {
+  const [first, last] = [coverage[0], coverage.at(-1)];
+  if (!first || !last) return [];
+  return note.openClips
+    .filter(({ startUtcMs }) => startUtcMs < last.endUtcMs)
+    .map(({ clipId, eventIds, startUtcMs }) => ({
+      type: 'clip.ready',
+      clip: {
+        clipId,
+        cameraId: note.cameraId,
+        eventIds,
+        path: null,
+        startUtcMs,
+        durationMs: last.endUtcMs - startUtcMs,
+        sizeBytes: 0,
+      },
+      sha256: null,
+      coverage: coverage
+        .filter(({ endUtcMs }) => endUtcMs > startUtcMs)
+        .map((range, i) => {
+          const isCutOrJoined = i === 0 && (range.startUtcMs < startUtcMs || range === first);
+          return isCutOrJoined ? { ...range, startUtcMs } : range;
+        }),
+      recovered: true,
+    }));
 }

@@ -6,6 +6,13 @@ export const NOTE_UUID = Uint8Array.from([
   0x3c, 0x51, 0x0c, 0x60, 0xdd, 0xe9, 0x49, 0xfc, 0x85, 0xa3, 0x11, 0xd7, 0x11, 0x7a, 0x54, 0x4f,
 ]);
 
+/** A clip that ranges over segments and is not complete. */
+export interface OpenClip {
+  readonly clipId: string;
+  readonly startUtcMs: number;
+  readonly eventIds: readonly string[];
+}
+
 /** What a footage file says about itself, so that it can be completed, and known again, without its writer. */
 export interface FootageNote {
   readonly kind: FootageKind;
@@ -13,7 +20,10 @@ export interface FootageNote {
   readonly id: string;
   readonly cameraId: string;
   readonly startUtcMs: number;
+  /** Of a clip. */
   readonly eventIds: readonly string[];
+  /** Of a segment: what ranges over it, so that a clip which had begun is known without its recorder. */
+  readonly openClips: readonly OpenClip[];
 }
 
 /** A whole box, made longer by `paddingBytes`; players skip it. The last note of a file counts. */
@@ -25,6 +35,13 @@ export function noteBox(note: FootageNote, paddingBytes = 0): Uint8Array {
       camera_id: note.cameraId,
       start_ts: note.startUtcMs,
       event_ids: note.eventIds,
+      ...(note.openClips.length > 0 && {
+        open_clips: note.openClips.map(({ clipId, startUtcMs, eventIds }) => ({
+          clip_id: clipId,
+          start_ts: startUtcMs,
+          event_ids: eventIds,
+        })),
+      }),
     }),
   );
   const out = new BoxWriter();
@@ -42,9 +59,21 @@ export function readNote(body: Uint8Array): FootageNote | null {
     return null;
   }
   if (typeof value !== 'object' || value === null) return null;
-  const { kind, id, camera_id, start_ts, event_ids } = value as Record<string, unknown>;
+  const { kind, id, camera_id, start_ts, event_ids, open_clips = [] } = value as Record<string, unknown>;
   if (kind !== 'clip' && kind !== 'segment') return null;
   if (typeof id !== 'string' || typeof camera_id !== 'string' || typeof start_ts !== 'number') return null;
-  if (!Array.isArray(event_ids) || !event_ids.every((id) => typeof id === 'string')) return null;
-  return { kind, id, cameraId: camera_id, startUtcMs: start_ts, eventIds: event_ids };
+  if (!isStrings(event_ids) || !Array.isArray(open_clips)) return null;
+  const openClips = open_clips.map(readOpenClip);
+  if (!openClips.every((clip) => clip !== null)) return null;
+  return { kind, id, cameraId: camera_id, startUtcMs: start_ts, eventIds: event_ids, openClips };
 }
+
+function readOpenClip(value: unknown): OpenClip | null {
+  if (typeof value !== 'object' || value === null) return null;
+  const { clip_id, start_ts, event_ids } = value as Record<string, unknown>;
+  if (typeof clip_id !== 'string' || typeof start_ts !== 'number' || !isStrings(event_ids)) return null;
+  return { clipId: clip_id, startUtcMs: start_ts, eventIds: event_ids };
+}
+
+const isStrings = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string');
