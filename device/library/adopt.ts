@@ -3,7 +3,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { coverageOf, durationMsOf, openClipsOf, readerOf } from '../kernel/fmp4/describe.ts';
+import { coverageOf, durationMsOf, clipsOver, readerOf } from '../kernel/fmp4/describe.ts';
 import { scanFile } from '../kernel/fmp4/scan.ts';
 import { commitFacts, type FootageFact } from './commit.ts';
 import type { LibraryContext } from './context.ts';
@@ -35,7 +35,10 @@ export async function adoptFile(context: LibraryContext, place: FilePlace): Prom
   const { mode } = await stat(join(dataDir, place.path));
   // It may have been deleted while it was read. From here on nothing comes in between.
   if (!existsSync(join(dataDir, place.path)) || isGarbage(context, place.path)) return 'known';
-  const [committed] = commitFacts(context, facts);
+  const [committed] = commitFacts(
+    context,
+    facts.filter((fact) => isOfKnownEvent(context, fact)),
+  );
   if (isKeptMode(mode)) store.run(`UPDATE file SET class = 'protected' WHERE file_id = ?`, place.id);
   return committed && 'link' in committed ? 'adopted' : 'unknown';
 }
@@ -70,7 +73,7 @@ async function describeFile(
     ? [{ type: 'clip.ready', clip: { clipId: id, eventIds: note.eventIds, ...common }, ...told }]
     : [
         { type: 'segment.ready', segment: { segmentId: id, ...common }, ...told },
-        ...openClipsOf(note, told.coverage),
+        ...clipsOver(note, told.coverage),
       ];
 }
 
@@ -96,6 +99,12 @@ export async function sha256Of(path: string): Promise<string> {
   await pipeline(createReadStream(path), hash);
   return hash.digest('hex');
 }
+
+/** A clip without file says nothing but which events it is of. */
+const isOfKnownEvent = ({ store }: LibraryContext, fact: FootageFact): boolean =>
+  fact.type !== 'clip.ready' ||
+  fact.clip.path !== null ||
+  fact.clip.eventIds.some((id) => store.get('SELECT 1 FROM event WHERE event_id = ?', id) !== null);
 
 const isGarbage = ({ store, media }: LibraryContext, path: string): boolean =>
   store.get('SELECT 1 FROM garbage WHERE media = ? AND path = ?', media, path) !== null;

@@ -87,7 +87,7 @@ async function materialise(context: LibraryContext, clipId: string): Promise<Mat
     cameraId,
     startUtcMs: cut.originUtcMs,
     eventIds,
-    openClips: [],
+    clips: [],
   };
   const path = readyPath('clip', cameraId, clipId);
   await makeDirectoryDurable(dirname(join(dataDir, path)));

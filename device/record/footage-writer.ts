@@ -14,7 +14,7 @@ import { beginFile, durationMs, encodeBatch, type FileState } from './encode.ts'
 import { partPath, readyPath } from './footage-path.ts';
 
 /** What a file is footage of. */
-export type Holds = Pick<FootageNote, 'eventIds' | 'openClips'>;
+export type Holds = Pick<FootageNote, 'eventIds' | 'clips'>;
 
 export interface FootageWriterOptions {
   readonly kind: FootageKind;
@@ -39,7 +39,7 @@ export class FootageWriter {
   #file: DiskFile | null = null;
   #isCreated = false;
   #state: FileState | null = null;
-  #holds: Holds = { eventIds: [], openClips: [] };
+  #holds: Holds = { eventIds: [], clips: [] };
   #sizeBytes = 0;
   #hash = createHash('sha256');
   /** Bytes of a failed batch may lie behind `#sizeBytes`. */

@@ -42,32 +42,28 @@ export function coverageOf({ fragments, video }: ScannedFile, startUtcMs: number
 }
 
 /**
- * The clips that ranged over a segment when its recorder stopped, as complete as they ever get: each ends with the
- * last footage. What of one lies in earlier segments counts as covered; gaps in those have been told.
+ * The clips over a segment, told for a writer that cannot any more: one that went on ends with the footage. What of
+ * one lies in earlier segments counts as covered; gaps in those have been told.
  */
-export function openClipsOf(note: FootageNote, coverage: readonly Coverage[]): readonly ClipReadyFact[] {
+export function clipsOver(note: FootageNote, coverage: readonly Coverage[]): readonly ClipReadyFact[] {
   const [first, last] = [coverage[0], coverage.at(-1)];
   if (!first || !last) return [];
-  return note.openClips
-    .filter(({ startUtcMs }) => startUtcMs < last.endUtcMs)
-    .map(({ clipId, eventIds, startUtcMs }) => ({
+  return note.clips
+    .map((clip) => ({ ...clip, endUtcMs: clip.endUtcMs ?? last.endUtcMs }))
+    .filter(({ startUtcMs, endUtcMs }) => startUtcMs < endUtcMs)
+    .map(({ clipId, eventIds, startUtcMs, endUtcMs }) => ({
       type: 'clip.ready',
       clip: {
-        clipId,
-        cameraId: note.cameraId,
-        eventIds,
-        path: null,
-        startUtcMs,
-        durationMs: last.endUtcMs - startUtcMs,
-        sizeBytes: 0,
+        ...{ clipId, cameraId: note.cameraId, eventIds, path: null, sizeBytes: 0 },
+        ...{ startUtcMs, durationMs: endUtcMs - startUtcMs },
       },
       sha256: null,
       coverage: coverage
-        .filter(({ endUtcMs }) => endUtcMs > startUtcMs)
-        .map((range, i) => {
-          const isCutOrJoined = i === 0 && (range.startUtcMs < startUtcMs || range === first);
-          return isCutOrJoined ? { ...range, startUtcMs } : range;
-        }),
+        .map((range) => ({
+          startUtcMs: range === first ? startUtcMs : Math.max(range.startUtcMs, startUtcMs),
+          endUtcMs: Math.min(range.endUtcMs, endUtcMs),
+        }))
+        .filter((range) => range.startUtcMs < range.endUtcMs),
       recovered: true,
     }));
 }
