@@ -109,7 +109,7 @@ test('with the standby node caddy owns 8443 and 9443, and no port is asked for t
   expect(new Set(published).size).toBe(published.length);
   expect(services['caddy']!.ports.toSorted()).toEqual(['8443:8443', '9443:9443']);
   expect(services['minio']!.ports).toContain('127.0.0.1:9001:9001');
-  const names = Object.values(services).map(({ container_name }) => container_name);
+  const names = Object.values(services).flatMap(({ container_name }) => container_name ?? []);
   expect(names.toSorted()).toEqual(['caddy', 'minio', 'spyoncino', 'spyoncino-canary']);
 });
 
