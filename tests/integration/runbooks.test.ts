@@ -135,7 +135,8 @@ function expectLines(printed: string, lines: readonly string[]): void {
   let at = 0;
   for (const part of lines.flatMap((line) => line.split('…'))) {
     const found = printed.indexOf(part, at);
-    if (found === -1) throw new Error(`"${part}" is missing, or not in its place, in:\n${printed}`);
+    if (found === -1)
+      throw new Error(`"${part}" is missing, or not in its place, in:\n${printed.slice(0, 5000)}`);
     at = found + part.length;
   }
 }
