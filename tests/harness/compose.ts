@@ -38,6 +38,7 @@ const service = z.object({
     )
     .default([]),
   profiles: z.array(z.string()).optional(),
+  hostname: z.string().optional(),
   container_name: z.string().optional(),
   build: z.object({ context: z.string(), dockerfile: z.string() }).optional(),
 });

@@ -3,6 +3,7 @@
  * caddy on this machine in place of containers. The agents have loopback addresses in place of names.
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -11,6 +12,7 @@ import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { connect } from 'node:tls';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket, type RawData } from 'ws';
@@ -31,6 +33,7 @@ let token: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'spyoncino-flip-'));
   [api, gateway] = [await freePort(), await freePort()];
+  await makeCertificates();
   agents = await Promise.all([startNode('blue', '127.0.0.2'), startNode('green', '127.0.0.3')]);
   token = await giveToken();
   await lay();
@@ -62,6 +65,7 @@ const startNode = (id: string, host: string): Promise<TestAgent> =>
       system: { control_api: { host, port: api } },
       dashboards: { websocket_gateway: { host, port: gateway } },
     },
+    env: { SPYONCINO_CERTS_DIR: join(folder, 'certs') },
   });
 
 /** A token of blue; green is given blue's people and tokens as the runbook says, beside the running agent. */
@@ -74,7 +78,17 @@ async function giveToken(): Promise<string> {
   return stdout.trim();
 }
 
-/** docker/ with addresses and ports of this test, certificates, and a `docker` that does on this machine what it is told. */
+/** Of the bundle that both nodes and caddy share. */
+async function makeCertificates(): Promise<void> {
+  await mkdir(join(folder, 'certs'));
+  for (const name of ['control-api', 'websocket']) {
+    const [key, cert] = [join(folder, `certs/${name}.key`), join(folder, `certs/${name}.crt`)];
+    const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+    await run('openssl', ['req', '-x509', ...kind, '-subj', '/CN=attic', '-keyout', key, '-out', cert]);
+  }
+}
+
+/** docker/ with addresses and ports of this test, and a `docker` that does on this machine what it is told. */
 async function lay(): Promise<void> {
   const caddyfile = join(folder, 'docker/caddy/Caddyfile');
   await cp('os-image/docker', join(folder, 'docker'), { recursive: true });
@@ -95,12 +109,6 @@ async function lay(): Promise<void> {
     text = text.replaceAll(here, there);
   }
   await writeFile(caddyfile, text);
-  await mkdir(join(folder, 'certs'));
-  for (const name of ['control-api', 'websocket']) {
-    const [key, cert] = [join(folder, `certs/${name}.key`), join(folder, `certs/${name}.crt`)];
-    const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-    await run('openssl', ['req', '-x509', ...kind, '-subj', '/CN=attic', '-keyout', key, '-out', cert]);
-  }
   await mkdir(join(folder, 'bin'));
   const docker = ['#!/bin/sh', 'set -eu', '[ "$1 $2 $3" = "exec caddy caddy" ]', 'shift 3'];
   const where = `exec caddy $(echo "$@" | sed "s#/etc/caddy#${folder}/docker/caddy#")`;
@@ -188,6 +196,21 @@ async function messageOf(
     socket.off('message', onMessage).off('close', onClose);
   }
 }
+
+test('both nodes and caddy show the certificates of the bundle', async () => {
+  for (const [port, name] of [
+    [api, 'control-api'],
+    [gateway, 'websocket'],
+  ] as const) {
+    const { fingerprint256 } = new X509Certificate(await readFile(join(folder, `certs/${name}.crt`)));
+    for (const host of ['127.0.0.1', '127.0.0.2', '127.0.0.3']) {
+      const socket = connect({ host, port, rejectUnauthorized: false });
+      await once(socket, 'secureConnect');
+      expect(socket.getPeerCertificate().fingerprint256).toBe(fingerprint256);
+      socket.destroy();
+    }
+  }
+});
 
 test('after the flip requests go to the other agent, and an open websocket is closed and finds it, too', async () => {
   const before = await openSocket();

@@ -46,13 +46,14 @@ test('the agent alone: its surfaces are published, and preset and extra argument
   const env = { SPYONCINO_PRESET: 'sim', SPYONCINO_EXTRA_ARGS: '--module modules.status.resilience_tester' };
   const services = await composed(AGENT, env);
   expect(Object.keys(services)).toEqual(['orchestrator']);
-  const { environment = {}, ports, volumes, build } = services['orchestrator']!;
+  const { environment = {}, hostname, ports, volumes, build } = services['orchestrator']!;
+  expect(hostname).toBe('spyoncino');
   expect(ports.toSorted()).toEqual(['127.0.0.1:1883:1883', '127.0.0.1:9093:9093', '8443:8443', '9443:9443']);
   expect(environment).toMatchObject(env);
   expect(parsePreset(environment['SPYONCINO_PRESET'])).toBe('sim');
-  const { settings } = await agentOf(environment, {}, {});
+  const { settings } = await agentOf(environment, { node: { id: 'attic' } }, {});
   expect(settings).toMatchObject({
-    nodeId: 'spyoncino',
+    nodeId: 'attic',
     bus: { host: '0.0.0.0' },
     metrics: { host: '0.0.0.0' },
     resilience: { enabled: true },
