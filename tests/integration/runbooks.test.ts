@@ -154,6 +154,13 @@ test.each(named)(
   120_000,
 );
 
+test('the health check of the image knows an agent that answers from one that does not', async () => {
+  const check = async (port: number): Promise<unknown> =>
+    (await once(spawn(process.execPath, ['os-image/docker/healthy.js', String(port)]), 'exit'))[0];
+  expect(await check(agent!.apiPort)).toBe(0);
+  expect(await check(1)).toBe(1);
+});
+
 test('the chapters of the original runbook are there, and lines of it are typed as they stand there', () => {
   expect([...new Set(blocks.map(({ chapter }) => chapter))].filter(Boolean)).toEqual([
     'Startup checklist',
