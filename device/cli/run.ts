@@ -30,6 +30,7 @@ a second Ctrl-C stops at once.
   --log-level LEVEL  trace, debug, info, warn or error (default: as configured, info)
 ${PLACES_HELP}
 
+Certificates of your own are looked for in SPYONCINO_CERTS_DIR (default: certs/ beside config.yaml).
 SPYONCINO_EXTRA_ARGS holds further options, as they would be typed; what is typed wins.
 `,
   async run(argv) {
@@ -91,7 +92,7 @@ async function runAgent(load: LoadOptions, dataDir: string, log: Log): Promise<n
       env: process.env,
       clock: systemClock,
       log,
-      certsDir: join(load.configDir, 'certs'),
+      certsDir: resolve(process.env.SPYONCINO_CERTS_DIR || join(load.configDir, 'certs')),
       onSetupCode: (code) => void (setupCode = code),
     });
     try {
