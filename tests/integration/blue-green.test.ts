@@ -18,6 +18,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket, type RawData } from 'ws';
 import { startAgent, type TestAgent } from '../harness/agent.ts';
 import { requirePackages } from '../harness/packages.ts';
+import { freePort } from '../harness/free-port.ts';
 
 requirePackages(['caddy', 'openssl']);
 
@@ -45,16 +46,6 @@ afterAll(async () => {
   for (const agent of agents) await agent[Symbol.asyncDispose]();
   await rm(folder, { recursive: true });
 });
-
-/** On all loopback addresses. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '0.0.0.0');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return (address as { port: number }).port;
-}
 
 /** Its camera tells which one it is. */
 const startNode = (id: string, host: string): Promise<TestAgent> =>
