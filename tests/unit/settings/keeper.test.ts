@@ -233,6 +233,17 @@ test('changes wait for each other; too many are refused and change nothing', asy
   expect(await file()).toContain(`fps: ${accepted}\n`);
 });
 
+test('a change under a key of the original system counts, whatever the file calls it', async () => {
+  await writeFile(join(dir.path, 'config.yaml'), `${FILE}rate_limit: { max_events: 3 }\n`);
+  await keeper.update({ author: 'file', changes: null });
+  expect(agent.settings?.outputs.rateLimit.maxEvents).toBe(3);
+  await keeper.update({ author: 'ada', changes: { rate_limit: { max_events: 9 } } });
+  expect(agent.settings?.outputs.rateLimit.maxEvents).toBe(9);
+  await keeper.update({ author: 'ada', changes: { outputs: { rate_limit: { max_events: 2 } } } });
+  expect(agent.settings?.outputs.rateLimit.maxEvents).toBe(2);
+  expect(keeper.current.warnings).toEqual([]);
+});
+
 test('secrets are neither in history nor in what is told', async () => {
   const secrets = join(dir.path, 'secrets.yaml');
   await writeFile(secrets, 'cameras: { porch: { password: hunter2 } }\n', { mode: 0o600 });
