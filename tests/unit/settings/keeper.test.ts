@@ -1,5 +1,6 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ConfigFact } from '../../../device/contract/config.ts';
@@ -115,6 +116,40 @@ test('what is not valid changes nothing, and says everything that is wrong', asy
   expect(await file()).toBe(FILE);
   expect(agent.plans).toEqual([]);
   expect(facts).toMatchObject([{ type: 'rejected', author: 'ada', reason: { code: 'CONFIG_INVALID' } }]);
+});
+
+test('nonsense is refused with a code and leaves file and agent alone, or is a change like any other', async () => {
+  const name = fc.constantFrom(
+    'cameras',
+    'porch',
+    'fps',
+    'bus',
+    'port',
+    'rate_limit',
+    'zones',
+    '__proto__',
+    '',
+  );
+  const { tree } = fc.letrec<{ tree: Record<string, unknown> }>((tie) => ({
+    tree: fc.dictionary(
+      name,
+      fc.oneof({ maxDepth: 3 }, fc.jsonValue({ maxDepth: 1 }), fc.constant('a: [b'), tie('tree')),
+      { maxKeys: 3 },
+    ),
+  }));
+  await fc.assert(
+    fc.asyncProperty(tree, async (changes) => {
+      const before = [await file(), keeper.current.fingerprint, agent.plans.length];
+      const error = await keeper.update({ author: 'eve', changes }).then(
+        () => null,
+        (thrown: unknown) => thrown,
+      );
+      if (error === null) return;
+      expect(error).toMatchObject({ code: expect.stringMatching(/^CONFIG_(?!APPLY_FAILED)/) });
+      expect([await file(), keeper.current.fingerprint, agent.plans.length]).toEqual(before);
+    }),
+    { numRuns: 100 },
+  );
 });
 
 test('a dry run only says what would happen', async () => {
