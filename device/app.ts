@@ -22,6 +22,8 @@ import type { Log } from './kernel/log.ts';
 import { Slot } from './kernel/slot.ts';
 import { openLibrary } from './library/index.ts';
 import { bridgeModule, modulesOf, partsOf } from './modules.ts';
+import { openNotify } from './notify-desk.ts';
+import type { Notify } from './notify/index.ts';
 import { authenticateBy, hearRequests } from './requests-desk.ts';
 import type { ChangePlan, ConfigKeeper } from './settings/index.ts';
 import { StatusDesk } from './status-desk.ts';
@@ -117,6 +119,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 
   let storage: StorageDesk | null = null;
   let surfaces: Surfaces | null = null;
+  let telling: Notify | null = null;
   const library = await openLibrary({
     dataDir,
     settings: settings.storage,
@@ -125,8 +128,14 @@ export async function startApp(options: AppOptions): Promise<App> {
     log,
     meter,
     onTroubles: () => storage?.hurry(),
+    onCommitted: () => telling?.wake(),
   });
   staged('analytics', () => library[Symbol.asyncDispose]());
+
+  const notify = await openNotify({ config, library, bus, env, stateDir, meter, clock, log });
+  telling = notify;
+  staged('outputs', () => notify.stop());
+  await notify.start();
 
   const runDir = await mkdtemp(join(tmpdir(), 'spyoncino-'));
   building.defer(() => rm(runDir, { recursive: true, force: true }));
@@ -198,6 +207,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       library,
       others: [
         ...(surfaces?.modules ?? []),
+        ...notify.modules,
         ...bridgeModule(broker),
         ...(tester
           ? [{ id: 'modules.status.resilience_tester', instance: null, health: () => tester.health() }]
@@ -224,6 +234,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       cameras,
       library,
       storage: storageDesk,
+      notify,
       config,
       toggleScenario: tester && ((name, isArmed) => tester.toggle(name, isArmed)),
       clock,
@@ -276,7 +287,10 @@ export async function startApp(options: AppOptions): Promise<App> {
     for (const step of steps) {
       if (step.kind === 'service') {
         if (step.service === 'detector') await detector.restart(now.detection);
-        if (step.service === 'outputs') original.setRateLimit(now.outputs.rateLimit);
+        if (step.service === 'outputs') {
+          original.setRateLimit(now.outputs.rateLimit);
+          await notify.configure(now.outputs.notify);
+        }
         continue;
       }
       const { cameraId, action } = step;
@@ -309,7 +323,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 }
 
 /** In this order. */
-const SHUTDOWN = ['inputs', 'storage', 'process', 'analytics'] as const;
+const SHUTDOWN = ['inputs', 'storage', 'process', 'outputs', 'analytics'] as const;
 
 const enabled = ({ cameras }: Settings) => cameras.filter((camera) => camera.enabled);
 

@@ -5,6 +5,7 @@ import { moduleName, type Module } from './contract/modules.ts';
 import type { Handlers, Order } from './control/index.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Library } from './library/index.ts';
+import type { Notify } from './notify/index.ts';
 import type { ConfigKeeper, UpdateResult } from './settings/index.ts';
 import type { StorageDesk } from './storage-desk.ts';
 
@@ -13,12 +14,14 @@ export interface HandlersOptions {
   readonly cameras: Cameras;
   readonly library: Library;
   readonly storage: StorageDesk;
+  readonly notify: Notify;
   readonly config: ConfigKeeper;
   /** null while the resilience tester is not loaded. */
   readonly toggleScenario: ((name: string, enabled: boolean) => void) | null;
   readonly clock: Clock;
 }
 
+const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 /** Enough for a summary of a busy week; beyond it numbers would be wrong, so it says so. */
 const MAX_SUMMARISED = 100_000;
@@ -100,6 +103,33 @@ export function createHandlers(o: HandlersOptions): Handlers {
       return { hours, start_ts: startUtcMs, end_ts: endUtcMs, cameras };
     },
     'analytics.summary': async ({ arguments: { hours } }) => await summary(o, hours),
+
+    'arm.set': async ({ arguments: { mode }, caller }) => {
+      await o.notify.arm.set(mode, caller.user);
+      return o.notify.arm.state;
+    },
+    'arm.get': () => o.notify.arm.state,
+    'notifications.mute': async ({ arguments: { minutes } }) => {
+      await o.notify.arm.mute(minutes * MINUTE_MS);
+      return o.notify.arm.state;
+    },
+    'notifications.list': async ({ arguments: { limit } }) => ({
+      items: (await o.library.ask('listAttempts', { limit })).map(
+        ({ lane, noticeId, atUtcMs, outcome, action, tries, reason }) => ({
+          ts: atUtcMs,
+          target: lane,
+          notice_id: noticeId,
+          outcome,
+          action,
+          tries,
+          reason,
+        }),
+      ),
+    }),
+    'system.notification.test': async ({ arguments: { channel } }) => {
+      const results = await o.notify.test(channel ?? null);
+      return { ok: results.every(({ error }) => error === null), results };
+    },
 
     async 'config.update'({ arguments: wanted, caller }) {
       const changes =

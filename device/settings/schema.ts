@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { bus } from './schema-bus.ts';
+import { outputs, outputSecrets } from './schema-outputs.ts';
 import {
   bounds,
   fraction,
@@ -275,17 +276,7 @@ export const config = z.strictObject({
         .prefault({}),
     })
     .prefault({}),
-  outputs: z
-    .strictObject({
-      rate_limit: z
-        .strictObject({
-          max_events: whole(1, 10_000).default(5).meta(help('Stills per camera in this time')),
-          per_seconds: whole(1, 86_400).default(60).meta(help('Length of that time')),
-        })
-        .prefault({})
-        .meta(help('Of event.snapshot.allowed')),
-    })
-    .prefault({}),
+  outputs: outputs.prefault({}),
   storage: z
     .strictObject({
       path: words.optional().meta(help('Data directory, relative to this file; --data-dir wins over it')),
@@ -314,6 +305,7 @@ export const secrets = z.strictObject({
         .meta(help('Of the other broker')),
     })
     .prefault({}),
+  ...outputSecrets,
 });
 
 export type ConfigInput = z.input<typeof config>;

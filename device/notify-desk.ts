@@ -1,0 +1,52 @@
+import type { Bus } from './bus/index.ts';
+import type { Meter } from './contract/metrics.ts';
+import type { Clock } from './kernel/clock.ts';
+import type { Log } from './kernel/log.ts';
+import type { Consumers, Library, OutboxKind } from './library/index.ts';
+import { Notify } from './notify/index.ts';
+import type { ConfigKeeper } from './settings/index.ts';
+
+export interface NotifyDeskOptions {
+  readonly config: ConfigKeeper;
+  readonly library: Library;
+  readonly bus: Pick<Bus, 'publish'>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stateDir: string;
+  readonly meter: Meter;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What becomes messages. */
+const KINDS: readonly OutboxKind[] = ['event.new', 'event.end', 'still', 'clip.ready'];
+/** Taken at a time. */
+const LIMIT = 50;
+
+/** Joins the notifications with the library's outbox and the bus. */
+export function openNotify({ config, library, bus, env, ...rest }: NotifyDeskOptions): Promise<Notify> {
+  const { settings } = config.current;
+  return Notify.open({
+    ...rest,
+    settings: settings.outputs.notify,
+    nodeId: settings.nodeId,
+    dataDir: settings.dataDir,
+    cameraName: (cameraId) =>
+      config.current.settings.cameras.find((camera) => camera.cameraId === cameraId)?.name ?? cameraId,
+    isStandby: env['SPYONCINO_STANDBY'] === '1',
+    store: {
+      take: (consumer) => library.ask('outboxTake', { consumer, limit: LIMIT }),
+      event: (eventId) => library.ask('getEvent', { eventId }),
+      clip: (clipId) => library.ask('getClip', { clipId }),
+      materialise: async (clipId) => (await library.ask('materialiseClip', clipId)).path,
+      open: (lane) => library.ask('openNotices', { lane }),
+      commit: (change) => library.ask('commitNotices', change),
+      prune: (beforeUtcMs, keepAttempts) => library.ask('pruneNotices', { beforeUtcMs, keepAttempts }),
+    },
+    onConsumers(names) {
+      const consumers: Consumers = Object.fromEntries(names.map((name) => [name, KINDS]));
+      library.registerConsumers(consumers);
+    },
+    publish: (topic, payload) => bus.publish<'notify.webhook.sent'>(topic as 'notify.webhook.sent', payload),
+    publishArm: (state) => bus.publish('status.arm', state),
+  });
+}
