@@ -3,7 +3,7 @@ import type { Notice } from '../contract/notify.ts';
 
 /** What is told, in words and with pictures. */
 export interface Message {
-  /** Receivers that know it by this key take it once. */
+  /** Of this message in all its revisions, and in the world. */
   readonly key: string;
   readonly notice: Notice;
   readonly subject: string;

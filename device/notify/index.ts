@@ -93,8 +93,8 @@ export class Notify {
     const notifiers = this.#notifiers.filter(({ id }) => channel === null || id === idOf(channel));
     const enabled = notifiers.filter((each) => channel !== null || each.health().status !== 'disabled');
     const notice = testNotice(this.#o.clock.utcMs());
-    const answers = await Promise.all(enabled.map(async (each) => [...(await each.test(notice))]));
-    return answers.flat().map(([target, error]) => ({ target, error }));
+    const answers = await Promise.all(enabled.map((each) => each.test(notice)));
+    return answers.flatMap((byTarget) => Array.from(byTarget, ([target, error]) => ({ target, error })));
   }
 
   async stop(): Promise<void> {

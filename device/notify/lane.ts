@@ -321,10 +321,10 @@ export class Lane {
 
   #messageOf(notice: Notice): Message {
     const { dataDir, store, words } = this.#o;
-    const { content, maybeTold, noticeId, revision } = notice;
+    const { content, maybeTold, noticeId } = notice;
     const still = content.kind === 'incident' ? bestOf(content).stillPath : null;
     return {
-      key: `${words.nodeId}/${this.name}/${noticeId}/${revision}`,
+      key: `${words.nodeId}/${this.name}/${noticeId}`,
       notice,
       subject: subjectOf(notice, words),
       text: textOf(notice, words),

@@ -34,7 +34,7 @@ export function webhookReceiver(settings: WebhookSettings & { readonly url: stri
           ...settings.headers,
           'content-type': 'application/json',
           'user-agent': 'spyoncino',
-          'idempotency-key': message.key,
+          'idempotency-key': `${message.key}/${message.notice.revision}`,
           'x-spyoncino-timestamp': timestamp,
           ...(settings.secret === null
             ? {}

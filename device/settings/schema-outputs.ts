@@ -139,6 +139,8 @@ export const outputSecrets = {
     .prefault({}),
   email: z
     .strictObject({
+      smtp_host: words.nullish().meta(help('Where outputs.email.smtp_host says nothing')),
+      recipients: z.array(words).max(50).nullish().meta(help('Where outputs.email.recipients says nothing')),
       smtp_username: words.nullish().meta(help('Name at the mail server')),
       smtp_password: z.string().nullish().meta(help('Password there')),
     })
@@ -147,8 +149,7 @@ export const outputSecrets = {
 
 function isTimeZone(name: string): boolean {
   try {
-    new Intl.DateTimeFormat('en', { timeZone: name });
-    return true;
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
   } catch {
     return false;
   }
