@@ -270,7 +270,8 @@ export const ERRORS = {
   NOTIFY_UNCONFIGURED: {
     fault: 'operator',
     means: 'A way of telling people is switched on, but something it needs is missing or does not fit.',
-    advice: 'Set what the message names, in secrets.yaml or config.yaml; `system.notification.test` tries it.',
+    advice:
+      'Set what the message names, in secrets.yaml or config.yaml; `system.notification.test` tries it.',
   },
   NOTIFY_UNREACHABLE: {
     fault: 'peer',
@@ -280,7 +281,8 @@ export const ERRORS = {
   NOTIFY_TLS: {
     fault: 'operator',
     means: 'The receiver of notifications cannot prove who it is, or does not speak TLS.',
-    advice: 'Check the clock of this machine and the receiver’s certificate; `ca_file` names who vouches for it.',
+    advice:
+      'Check the clock of this machine and the receiver’s certificate; `ca_file` names who vouches for it.',
   },
   NOTIFY_UNAUTHORIZED: {
     fault: 'operator',

@@ -351,7 +351,11 @@ export const TOPICS = {
     retain: false,
     payload: notification,
   },
-  'notify.telegram.sent': { about: 'A chat has the message, or its edit.', retain: false, payload: notification },
+  'notify.telegram.sent': {
+    about: 'A chat has the message, or its edit.',
+    retain: false,
+    payload: notification,
+  },
   'notify.telegram.failed': {
     about: 'An attempt failed, and why; it is repeated unless the reason is NOTIFY_REFUSED.',
     retain: false,
@@ -368,7 +372,11 @@ export const TOPICS = {
     retain: false,
     payload: notification,
   },
-  'notify.email.queued': { about: 'An incident is to be told by e-mail.', retain: false, payload: notification },
+  'notify.email.queued': {
+    about: 'An incident is to be told by e-mail.',
+    retain: false,
+    payload: notification,
+  },
   'notify.email.sent': { about: 'The mail server has it.', retain: false, payload: notification },
   'notify.email.failed': {
     about: 'An attempt failed; see notify.telegram.failed.',

@@ -13,9 +13,7 @@ import type { Standing } from './routing.ts';
 
 const span = z.object({ fromUtcMs: z.number(), untilUtcMs: z.number() });
 const armState = z.object({
-  history: z
-    .array(z.object({ sinceUtcMs: z.number(), mode: z.enum(ARM_MODES), by: z.string() }))
-    .min(1),
+  history: z.array(z.object({ sinceUtcMs: z.number(), mode: z.enum(ARM_MODES), by: z.string() })).min(1),
   mutes: z.array(span),
 });
 type ArmState = z.output<typeof armState>;

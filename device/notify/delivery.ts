@@ -85,6 +85,7 @@ export function statusFailure(status: number, retryAfterMs: number | null): Deli
     return new DeliveryError('NOTIFY_THROTTLED', detail, { retryAfterMs });
   }
   if (status === 404 || status === 405 || status === 410) return new DeliveryError('NOTIFY_REFUSED', detail);
-  if (status >= 500 || status === 408) return new DeliveryError('NOTIFY_FAILED', detail, { maybeDelivered: true });
+  if (status >= 500 || status === 408)
+    return new DeliveryError('NOTIFY_FAILED', detail, { maybeDelivered: true });
   return new DeliveryError('NOTIFY_REFUSED', detail, { isFinal: true });
 }

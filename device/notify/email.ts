@@ -80,8 +80,8 @@ function mailFailure(error: unknown): DeliveryError {
   if (code === 'EAUTH' || code === 'ENOAUTH') return new DeliveryError('NOTIFY_UNAUTHORIZED', detail);
   if (code === 'ETLS' || code === 'ESTARTTLS') return new DeliveryError('NOTIFY_TLS', detail);
   if (responseCode === undefined) {
-    const { cause } = error as { cause?: { code?: string } };
-    return networkFailure(cause?.code ?? code, command === 'DATA' || command === 'API');
+    const { originalCode } = error as { originalCode?: string };
+    return networkFailure(originalCode ?? code, command === 'DATA' || command === 'API');
   }
   if (responseCode >= 400 && responseCode < 500) return new DeliveryError('NOTIFY_THROTTLED', detail);
   return new DeliveryError('NOTIFY_REFUSED', detail, { isFinal: command === 'DATA' });

@@ -1,5 +1,11 @@
 /** Hours of the day where the device stands, by its clock or by the sun. Pure. */
-import { WEEKDAYS, type ArmSwitch, type DayMoment, type Hours, type PlaceSettings } from '../contract/notify.ts';
+import {
+  WEEKDAYS,
+  type ArmSwitch,
+  type DayMoment,
+  type Hours,
+  type PlaceSettings,
+} from '../contract/notify.ts';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
@@ -121,12 +127,15 @@ export function sunOn(day: Day, event: 'sunrise' | 'sunset', { location }: Place
   const noon = days - longitude / 360;
   const anomaly = (357.5291 + 0.98560028 * noon) % 360;
   const centre =
-    1.9148 * Math.sin(anomaly * RAD) + 0.02 * Math.sin(2 * anomaly * RAD) + 0.0003 * Math.sin(3 * anomaly * RAD);
+    1.9148 * Math.sin(anomaly * RAD) +
+    0.02 * Math.sin(2 * anomaly * RAD) +
+    0.0003 * Math.sin(3 * anomaly * RAD);
   const ecliptic = (anomaly + centre + 180 + 102.9372) % 360;
   const transit = noon + 0.0053 * Math.sin(anomaly * RAD) - 0.0069 * Math.sin(2 * ecliptic * RAD);
   const sine = Math.sin(ecliptic * RAD) * Math.sin(23.4397 * RAD);
   const cosine = Math.cos(Math.asin(sine));
-  const hour = (Math.sin(-0.833 * RAD) - Math.sin(latitude * RAD) * sine) / (Math.cos(latitude * RAD) * cosine);
+  const hour =
+    (Math.sin(-0.833 * RAD) - Math.sin(latitude * RAD) * sine) / (Math.cos(latitude * RAD) * cosine);
   if (Math.abs(hour) > 1) return null;
   const half = Math.acos(hour) / RAD / 360;
   return J2000_MS + (transit + (event === 'sunrise' ? -half : half)) * DAY_MS;

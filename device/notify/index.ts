@@ -25,7 +25,10 @@ export interface NotifyOptions {
   readonly store: NoticeStore & { prune(beforeUtcMs: number, keepAttempts: number): Promise<void> };
   /** By these names receivers take from the outbox; told anew when they change. */
   readonly onConsumers: (names: readonly string[]) => void;
-  readonly publish: (topic: `notify.${ChannelName}.${Outcome}`, payload: Payload<'notify.webhook.sent'>) => void;
+  readonly publish: (
+    topic: `notify.${ChannelName}.${Outcome}`,
+    payload: Payload<'notify.webhook.sent'>,
+  ) => void;
   readonly publishArm: (state: Payload<'status.arm'>) => void;
   /** Another node tells people; this one only could. */
   readonly isStandby: boolean;
@@ -50,7 +53,9 @@ export class Notify {
     const { clock, dataDir, isStandby, log, meter, nodeId, publish, settings, store } = options;
     this.#o = options;
     this.arm = arm;
-    this.#tasks = new TaskSet((name, error) => log.warn({ err: error, task: name }, 'it will be tried again'));
+    this.#tasks = new TaskSet((name, error) =>
+      log.warn({ err: error, task: name }, 'it will be tried again'),
+    );
     const words = { nodeId, timeZone: settings.place.timeZone, cameraName: options.cameraName };
     this.#notifiers = CHANNELS.map(
       (channel) =>

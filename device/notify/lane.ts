@@ -52,7 +52,6 @@ export interface LanePolicy {
   readonly quiet: () => ErrorReport | null;
 }
 
-
 export interface LaneOptions {
   readonly channel: ChannelName;
   /** Among the receivers of the channel; no secret. Messages and their state go by it, over restarts. */
@@ -154,7 +153,14 @@ export class Lane {
   async test(notice: Notice): Promise<void> {
     const message = { ...this.#messageOf(notice), subject: `Test of ${this.#o.words.nodeId}` };
     const attempt = (outcome: 'sent' | 'failed', reason: ErrorReport | null): Attempt => ({
-      ...{ noticeId: notice.noticeId, atUtcMs: this.#o.clock.utcMs(), outcome, action: 'send', tries: 1, reason },
+      ...{
+        noticeId: notice.noticeId,
+        atUtcMs: this.#o.clock.utcMs(),
+        outcome,
+        action: 'send',
+        tries: 1,
+        reason,
+      },
     });
     try {
       await this.#o.receiver.send({ ...message, text: 'Notifications arrive here.' }, this.#cut.signal);
@@ -211,14 +217,14 @@ export class Lane {
       if (step.kind === 'wait') await this.#pause(promise, Math.min(step.forMs ?? Infinity, POLL_MS));
       else if (step.kind === 'fold') {
         const noticeId = `digest-${clock.utcMs().toString(36)}`;
-        const fold = () => folded(this.#current(step.notices), [...this.#notices.values()], noticeId, clock.utcMs());
+        const fold = () =>
+          folded(this.#current(step.notices), [...this.#notices.values()], noticeId, clock.utcMs());
         if (await this.#untilStored(() => this.#step(fold))) this.#folded += step.notices.length;
       } else {
         const failure = await this.#tell('send', step.notice);
         if (!failure) delays = backoff(RETRY);
         else if (!failure.isFinal) {
-          this.#notBeforeMs =
-            clock.monotonicMs() + Math.max(delays.next().value, failure.retryAfterMs ?? 0);
+          this.#notBeforeMs = clock.monotonicMs() + Math.max(delays.next().value, failure.retryAfterMs ?? 0);
         }
       }
     }
@@ -313,7 +319,10 @@ export class Lane {
       this.#failed++;
       this.#failure = failure.report();
       if (failure.isFinal && action === 'send') this.#count('refused', 1);
-      log.warn({ lane: this.name, code: failure.code, reason: failure.message, action }, 'a message was not taken');
+      log.warn(
+        { lane: this.name, code: failure.code, reason: failure.message, action },
+        'a message was not taken',
+      );
       this.#publish('failed', notice, action, failure.report());
       return failure;
     }
@@ -373,7 +382,8 @@ export class Lane {
   ): void {
     const { content, noticeId, revision, tries } = notice;
     const events = content.kind === 'incident' ? content.events : [];
-    const cameras = content.kind === 'incident' ? events.map(({ cameraId }) => cameraId) : Object.keys(content.events);
+    const cameras =
+      content.kind === 'incident' ? events.map(({ cameraId }) => cameraId) : Object.keys(content.events);
     this.#o.publish(outcome, {
       channel: this.#o.channel,
       target: this.name,

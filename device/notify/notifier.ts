@@ -61,7 +61,9 @@ export class Notifier implements Module, ModulePausing {
     }
     this.#identity = identity;
     await this.stop();
-    this.#receivers = own.enabled ? receiversOf(settings, channel, clock) : { byName: new Map(), trouble: null };
+    this.#receivers = own.enabled
+      ? receiversOf(settings, channel, clock)
+      : { byName: new Map(), trouble: null };
     for (const [name, receiver] of this.#receivers.byName) {
       const lane = new Lane({ ...this.#o, name, receiver, policy });
       this.#lanes.set(name, lane);

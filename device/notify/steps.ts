@@ -58,7 +58,8 @@ export function ingested(
     if (!event) continue;
     const known = incidentOf([...all.values()], event, groupMs);
     const isKnown =
-      known?.content.kind === 'incident' && known.content.events.some(({ eventId }) => eventId === event.eventId);
+      known?.content.kind === 'incident' &&
+      known.content.events.some(({ eventId }) => eventId === event.eventId);
     // One that came to where it matters is told from then on.
     if (!isKnown && !wants(event)) continue;
     if (known?.content.kind === 'incident') {
@@ -200,7 +201,11 @@ const LIFE_MS = 86_400_000;
 const MAX_KEPT = 1000;
 
 /** Those that need not be known any longer: told or given up, and nothing more is to be expected of them. */
-export function forgettable(notices: readonly Notice[], canEdit: boolean, nowUtcMs: number): readonly Notice[] {
+export function forgettable(
+  notices: readonly Notice[],
+  canEdit: boolean,
+  nowUtcMs: number,
+): readonly Notice[] {
   const settled = notices.filter(
     ({ status, revision, toldRevision }) =>
       status !== 'queued' && !(canEdit && status === 'sent' && revision > toldRevision),

@@ -14,9 +14,7 @@ const EDIT_EVERY_MS = 3000;
 type Kind = 'text' | 'photo' | 'video';
 
 /** What a message shows. */
-type Content =
-  | { readonly kind: 'text' }
-  | { readonly kind: 'photo' | 'video'; readonly path: string };
+type Content = { readonly kind: 'text' } | { readonly kind: 'photo' | 'video'; readonly path: string };
 
 /** `ref`: id of the message and what it shows, as in `17/photo`. */
 const refOf = (messageId: number, kind: Kind): string => `${messageId}/${kind}`;
@@ -61,7 +59,9 @@ export function telegramReceiver(
 
   function sendAs(content: Content, message: Message, signal: AbortSignal): Promise<{ message_id: number }> {
     if (content.kind === 'text') {
-      return call(1, signal, ({ api }, limit) => api.sendMessage(chatId, wordsOf(message, MAX_TEXT), {}, limit));
+      return call(1, signal, ({ api }, limit) =>
+        api.sendMessage(chatId, wordsOf(message, MAX_TEXT), {}, limit),
+      );
     }
     const caption = wordsOf(message, MAX_CAPTION);
     return call<{ message_id: number }>(MEDIA_PATIENCE, signal, ({ api, file }, limit) =>
@@ -81,7 +81,9 @@ export function telegramReceiver(
     }
     // What shows a clip goes on showing it, and what has no other picture keeps the one it has.
     if (kind === 'video' || content.kind === 'text') {
-      await call(1, signal, ({ api }, limit) => api.editMessageCaption(chatId, messageId, { caption }, limit));
+      await call(1, signal, ({ api }, limit) =>
+        api.editMessageCaption(chatId, messageId, { caption }, limit),
+      );
       return kind;
     }
     const { path, kind: type } = content;
@@ -146,7 +148,12 @@ const isOfMedia = (error: unknown): boolean => error instanceof DeliveryError &&
 
 /** Not the words of the error: they may hold the address, and the token is part of that. */
 export function telegramFailure(error: unknown): DeliveryError {
-  const { error_code, description = '', parameters, error: inner } = error as {
+  const {
+    error_code,
+    description = '',
+    parameters,
+    error: inner,
+  } = error as {
     error_code?: number;
     description?: string;
     parameters?: { retry_after?: number };

@@ -14,7 +14,10 @@ export const signatureOf = (secret: string, timestamp: string, body: Buffer): st
  * Messages as JSON to one address. Every state of an incident is a request of its own with a key of its own: a
  * receiver that knows the key has it already.
  */
-export function webhookReceiver(settings: WebhookSettings & { readonly url: string }, clock: Clock): Receiver {
+export function webhookReceiver(
+  settings: WebhookSettings & { readonly url: string },
+  clock: Clock,
+): Receiver {
   const url = new URL(settings.url);
 
   async function deliver(message: Message, signal: AbortSignal): Promise<void> {

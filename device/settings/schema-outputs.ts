@@ -45,7 +45,9 @@ const common = {
 };
 const caFile = words
   .nullish()
-  .meta(help('PEM file of who vouches for the receiver, relative to this file; null: whom the system trusts'));
+  .meta(
+    help('PEM file of who vouches for the receiver, relative to this file; null: whom the system trusts'),
+  );
 
 export const outputs = z.strictObject({
   rate_limit: rateLimit
@@ -128,7 +130,10 @@ export const outputSecrets = {
     .prefault({}),
   webhook: z
     .strictObject({
-      url: z.url({ protocol: /^https?$/ }).nullish().meta(help('Where messages are posted')),
+      url: z
+        .url({ protocol: /^https?$/ })
+        .nullish()
+        .meta(help('Where messages are posted')),
       secret: z
         .string()
         .min(16, 'must have 16 characters or more')

@@ -75,7 +75,11 @@ export class TelegramServer implements AsyncDisposable {
   }
 
   /** Somebody writes to the bot. */
-  write(from: number, text: string, chat: { id: number; type: string } = { id: from, type: 'private' }): void {
+  write(
+    from: number,
+    text: string,
+    chat: { id: number; type: string } = { id: from, type: 'private' },
+  ): void {
     this.#update({
       message: {
         message_id: ++this.#lastMessageId,
@@ -183,7 +187,11 @@ export class TelegramServer implements AsyncDisposable {
       case 'editMessageCaption':
         return this.#change(fields, null, fields['caption'] ?? '', null);
       case 'editMessageMedia': {
-        const media = JSON.parse(fields['media'] ?? '{}') as { type: 'photo' | 'video'; media: string; caption?: string };
+        const media = JSON.parse(fields['media'] ?? '{}') as {
+          type: 'photo' | 'video';
+          media: string;
+          caption?: string;
+        };
         return this.#change(fields, media.type, media.caption ?? '', fileIn(media.media, files));
       }
       default:
@@ -192,7 +200,8 @@ export class TelegramServer implements AsyncDisposable {
   }
 
   async #pending(offset: number, timeoutS: number): Promise<object[]> {
-    while (this.#updates.length > 0 && (this.#updates[0] as { update_id: number }).update_id < offset) this.#updates.shift();
+    while (this.#updates.length > 0 && (this.#updates[0] as { update_id: number }).update_id < offset)
+      this.#updates.shift();
     if (this.#updates.length === 0 && timeoutS > 0) {
       const late = Promise.withResolvers<void>();
       const timer = setTimeout(late.resolve, timeoutS * 1000);
@@ -236,8 +245,10 @@ export class TelegramServer implements AsyncDisposable {
     const messageId = Number(fields['message_id']);
     const known = this.messages.get(messageId);
     if (!known || known.chatId !== fields['chat_id']) throw new Refusal('message to edit not found');
-    if (kind === 'text' && known.kind !== 'text') throw new Refusal('there is no text in the message to edit');
-    if (kind === null && known.kind === 'text') throw new Refusal('there is no caption in the message to edit');
+    if (kind === 'text' && known.kind !== 'text')
+      throw new Refusal('there is no text in the message to edit');
+    if (kind === null && known.kind === 'text')
+      throw new Refusal('there is no caption in the message to edit');
     const sha256 = file ? sha256Of(file) : known.sha256;
     if (known.words === words && known.sha256 === sha256) throw new Refusal('message is not modified');
     if (words.length > (kind === 'text' ? 4096 : 1024)) throw new Refusal('message is too long');

@@ -8,7 +8,12 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { EmailSettings, Notice, TelegramSettings, WebhookSettings } from '../../device/contract/notify.ts';
+import type {
+  EmailSettings,
+  Notice,
+  TelegramSettings,
+  WebhookSettings,
+} from '../../device/contract/notify.ts';
 import { systemClock } from '../../device/kernel/clock.ts';
 import type { DeliveryError, Message, Receiver } from '../../device/notify/delivery.ts';
 import { emailReceiver } from '../../device/notify/email.ts';
@@ -229,9 +234,15 @@ describe('telegram', () => {
     const to = receiver();
     const before = server.messages.size;
     let ref = await to.send(message(), signal);
-    expect(shown(ref)).toMatchObject({ kind: 'text', words: expect.stringContaining('Person on Porch') as string });
+    expect(shown(ref)).toMatchObject({
+      kind: 'text',
+      words: expect.stringContaining('Person on Porch') as string,
+    });
     ref = await to.edit!(ref, message({ text: 'more words' }), signal);
-    expect(shown(ref)).toMatchObject({ kind: 'text', words: expect.stringContaining('more words') as string });
+    expect(shown(ref)).toMatchObject({
+      kind: 'text',
+      words: expect.stringContaining('more words') as string,
+    });
     ref = await to.edit!(ref, message({ stillPath: join(folder, 'still.jpg') }), signal);
     expect(shown(ref)).toMatchObject({ kind: 'photo', sha256: sha256Of(STILL) });
     const clipPath = join(folder, 'clip.mp4');
@@ -368,13 +379,17 @@ describe('e-mail', () => {
     mails.length = 0;
     {
       await using plain = await mailServer({ disabledCommands: ['STARTTLS'] });
-      expect(await refusal(receiver(plain.port).send(message(), signal))).toMatchObject({ code: 'NOTIFY_TLS' });
+      expect(await refusal(receiver(plain.port).send(message(), signal))).toMatchObject({
+        code: 'NOTIFY_TLS',
+      });
     }
     await using server = await mailServer();
     expect(await refusal(receiver(server.port, { caFile: null }).send(message(), signal))).toMatchObject({
       code: 'NOTIFY_TLS',
     });
-    const wrong = await refusal(receiver(server.port, { password: 'wrong-password' }).send(message(), signal));
+    const wrong = await refusal(
+      receiver(server.port, { password: 'wrong-password' }).send(message(), signal),
+    );
     expect(wrong).toMatchObject({ code: 'NOTIFY_UNAUTHORIZED' });
     expect(wrong.message).not.toContain('wrong-password');
     const elsewhere = receiver(server.port, { security: 'none', host: 'mail.example.net' });
@@ -388,7 +403,10 @@ describe('e-mail', () => {
       maybeDelivered: false,
     });
     const refusing = (responseCode: number) =>
-      mailServer({ onData: (stream, _session, done) => stream.on('end', () => done(Object.assign(new Error('no'), { responseCode }))).resume() });
+      mailServer({
+        onData: (stream, _session, done) =>
+          stream.on('end', () => done(Object.assign(new Error('no'), { responseCode }))).resume(),
+      });
     await using busy = await refusing(451);
     expect(await refusal(receiver(busy.port).send(message(), signal))).toMatchObject({
       code: 'NOTIFY_THROTTLED',

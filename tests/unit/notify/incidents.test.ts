@@ -86,7 +86,11 @@ test.each([
 });
 
 const anyNotice = fc
-  .record({ at: fc.integer({ min: 0, max: 86_400_000 }), maybeTold: fc.boolean(), camera: fc.constantFrom('a', 'b') })
+  .record({
+    at: fc.integer({ min: 0, max: 86_400_000 }),
+    maybeTold: fc.boolean(),
+    camera: fc.constantFrom('a', 'b'),
+  })
   .map(({ at, maybeTold, camera }) => ({ at, maybeTold, camera }));
 
 test('whatever waits: all of it is told, each once, newest first, and the digest last', () => {
@@ -128,7 +132,10 @@ test('whatever waits: all of it is told, each once, newest first, and the digest
 });
 
 test('a digest counts by camera and label, also what another digest counted', () => {
-  const first = digested(NOTHING, notice([one(), one({ eventId: 'f', label: 'cat', startUtcMs: 5, endUtcMs: 9 })]));
+  const first = digested(
+    NOTHING,
+    notice([one(), one({ eventId: 'f', label: 'cat', startUtcMs: 5, endUtcMs: 9 })]),
+  );
   const both = digested(first, notice([], { content: first }));
   expect(both).toEqual({
     kind: 'digest',

@@ -30,7 +30,10 @@ test('an incident is one message at once, edited as it grows, with the journal t
   const { clock, receiver } = rig;
   await rig.commit(seen('a', NOON_MS));
   expect(receiver.taken).toMatchObject([{ action: 'send', atMs: NOON_MS, ref: 'm1' }]);
-  expect(receiver.taken[0]?.message).toMatchObject({ subject: 'Person on porch, 12:00:00', isRepeated: false });
+  expect(receiver.taken[0]?.message).toMatchObject({
+    subject: 'Person on porch, 12:00:00',
+    isRepeated: false,
+  });
 
   await clock.advance(1000);
   await rig.commit(still('a'));
