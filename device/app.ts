@@ -132,7 +132,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   });
   staged('analytics', () => library[Symbol.asyncDispose]());
 
-  const notify = await openNotify({ config, library, bus, env, stateDir, meter, clock, log });
+  const notify = await openNotify({ config, library, bus, tester, env, stateDir, meter, clock, log });
   telling = notify;
   staged('outputs', () => notify.stop());
   await notify.start();

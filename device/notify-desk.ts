@@ -1,4 +1,4 @@
-import type { Bus } from './bus/index.ts';
+import type { Bus, ResilienceTester } from './bus/index.ts';
 import type { Meter } from './contract/metrics.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Log } from './kernel/log.ts';
@@ -10,6 +10,8 @@ export interface NotifyDeskOptions {
   readonly config: ConfigKeeper;
   readonly library: Library;
   readonly bus: Pick<Bus, 'publish'>;
+  /** null while it is not loaded. */
+  readonly tester: ResilienceTester | null;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stateDir: string;
   readonly meter: Meter;
@@ -23,7 +25,14 @@ const KINDS: readonly OutboxKind[] = ['event.new', 'event.end', 'still', 'clip.r
 const LIMIT = 50;
 
 /** Joins the notifications with the library's outbox and the bus. */
-export function openNotify({ config, library, bus, env, ...rest }: NotifyDeskOptions): Promise<Notify> {
+export function openNotify({
+  config,
+  library,
+  bus,
+  env,
+  tester,
+  ...rest
+}: NotifyDeskOptions): Promise<Notify> {
   const { settings } = config.current;
   return Notify.open({
     ...rest,
@@ -32,6 +41,7 @@ export function openNotify({ config, library, bus, env, ...rest }: NotifyDeskOpt
     dataDir: settings.dataDir,
     cameraName: (cameraId) =>
       config.current.settings.cameras.find((camera) => camera.cameraId === cameraId)?.name ?? cameraId,
+    hold: async (name, signal) => tester?.hold(name, signal),
     isStandby: env['SPYONCINO_STANDBY'] === '1',
     store: {
       take: (consumer) => library.ask('outboxTake', { consumer, limit: LIMIT }),

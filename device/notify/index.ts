@@ -7,11 +7,11 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import { TaskSet } from '../kernel/tasks.ts';
 import { ArmKeeper } from './arm.ts';
-import { consumerOf, type NoticeStore } from './lane.ts';
+import { consumerOf, type NoticeStore } from './ledger.ts';
 import { Notifier, type PolicyOf } from './notifier.ts';
 import { isTold } from './routing.ts';
 
-export type { NoticeStore, OutboxItem } from './lane.ts';
+export type { NoticeStore, OutboxItem } from './ledger.ts';
 export { signatureOf } from './webhook.ts';
 
 type Outcome = 'queued' | 'sent' | 'failed';
@@ -25,6 +25,7 @@ export interface NotifyOptions {
   readonly store: NoticeStore & { prune(beforeUtcMs: number, keepAttempts: number): Promise<void> };
   /** By these names receivers take from the outbox; told anew when they change. */
   readonly onConsumers: (names: readonly string[]) => void;
+  readonly hold: (name: string, signal: AbortSignal) => Promise<void>;
   readonly publish: (
     topic: `notify.${ChannelName}.${Outcome}`,
     payload: Payload<'notify.webhook.sent'>,
@@ -50,7 +51,7 @@ export class Notify {
   readonly #tasks: TaskSet;
 
   private constructor(options: NotifyOptions, arm: ArmKeeper) {
-    const { clock, dataDir, isStandby, log, meter, nodeId, publish, settings, store } = options;
+    const { clock, dataDir, hold, isStandby, log, meter, nodeId, publish, settings, store } = options;
     this.#o = options;
     this.arm = arm;
     this.#tasks = new TaskSet((name, error) =>
@@ -60,7 +61,7 @@ export class Notify {
     this.#notifiers = CHANNELS.map(
       (channel) =>
         new Notifier({
-          ...{ channel, dataDir, isStandby, words, store, meter, clock, log },
+          ...{ channel, dataDir, hold, isStandby, words, store, meter, clock, log },
           publish: (outcome, payload) => publish(`notify.${channel}.${outcome}`, payload),
         }),
     );

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
-import { CodedError, type ErrorReport } from '../contract/errors.ts';
-import type { ClipSummary, EventRecord } from '../contract/library.ts';
+import type { ErrorReport } from '../contract/errors.ts';
 import type { Meter } from '../contract/metrics.ts';
 import type { Attempt, ChannelName, IncidentEvent, Notice } from '../contract/notify.ts';
 import type { Payload } from '../contract/topics.ts';
@@ -9,36 +8,12 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import { RateLimiter, type RateLimit } from '../kernel/rate-limit.ts';
 import { TaskSet } from '../kernel/tasks.ts';
-import { Turns } from '../kernel/turns.ts';
 import { DeliveryError, type Message, type Receiver } from './delivery.ts';
 import { bestOf, endOf, startOf } from './incidents.ts';
-import { begun, failed, forgettable, ingested, folded, interrupted, shed, told, type Step } from './steps.ts';
+import { Ledger, type NoticeStore } from './ledger.ts';
+import { begun, failed, folded, told } from './steps.ts';
 import { limitKey, nextEdit, nextSend } from './plan.ts';
 import { subjectOf, textOf, type Words } from './wording.ts';
-
-/** What the outbox of the library holds for a lane. */
-export interface OutboxItem {
-  readonly no: number;
-  readonly kind: 'event.new' | 'event.end' | 'clip.ready' | 'segment.ready' | 'still';
-  readonly ref: string;
-}
-
-/** What lanes need of the library; all of it may reject while the index cannot be asked. */
-export interface NoticeStore {
-  take(consumer: string): Promise<readonly OutboxItem[]>;
-  event(eventId: string): Promise<EventRecord | null>;
-  clip(clipId: string): Promise<ClipSummary | null>;
-  /** Path of the clip's file, relative to the data directory; it is made where there is none. */
-  materialise(clipId: string): Promise<string>;
-  open(lane: string): Promise<readonly Notice[]>;
-  /** Durable when it resolves: all of it or nothing. */
-  commit(change: {
-    readonly lane: string;
-    readonly done: { readonly consumer: string; readonly nos: readonly number[] };
-    readonly notices: readonly { readonly notice: Notice; readonly isOpen: boolean }[];
-    readonly attempts: readonly Attempt[];
-  }): Promise<void>;
-}
 
 /** What may change while it runs. */
 export interface LanePolicy {
@@ -61,6 +36,8 @@ export interface LaneOptions {
   readonly dataDir: string;
   readonly words: Words;
   readonly store: NoticeStore;
+  /** Before a message leaves, by a name like `notify.webhook.send`: trouble made on purpose. */
+  readonly hold: (name: string, signal: AbortSignal) => Promise<void>;
   readonly publish: (outcome: 'queued' | 'sent' | 'failed', payload: Payload<'notify.webhook.sent'>) => void;
   readonly meter: Meter;
   readonly clock: Clock;
@@ -69,28 +46,19 @@ export interface LaneOptions {
 
 /** What was adopted from the disk is told by nobody, so the outbox is looked at now and then. */
 const POLL_MS = 15_000;
-const STORE_RETRY_MS = 2000;
 const RETRY = { firstMs: 1000, maxMs: 60_000 } as const;
-const MAX_TURNS = 64;
 /** For what is on its way when the agent stops. */
 const STOP_LIMIT_MS = 5000;
-
-/** As libraries name who takes from their outbox. */
-export const consumerOf = (lane: string): string => `notify:${lane}`;
 
 /**
  * The messages to one receiver, durable: incidents are queued, told newest first, edited as they grow, tried again
  * until they are taken. What waits beyond the bounds of age and number is folded into a digest (never lost).
- *
- * Invariant: memory follows the store. Each step is one transaction of the store, taken in turn; only when it is
- * durable does memory, or anybody else, know of it.
  */
 export class Lane {
   readonly name: string;
   readonly #o: LaneOptions;
   readonly #limiter: RateLimiter;
-  readonly #notices = new Map<string, Notice>();
-  readonly #turns = new Turns(MAX_TURNS);
+  readonly #ledger: Ledger;
   readonly #stopping = new AbortController();
   readonly #cut = new AbortController();
   readonly #tasks: TaskSet;
@@ -108,12 +76,18 @@ export class Lane {
     this.name = options.name;
     this.#policy = options.policy;
     this.#limiter = new RateLimiter(options.policy.rateLimit);
+    this.#ledger = new Ledger({
+      ...options,
+      lane: options.name,
+      signal: this.#stopping.signal,
+      onStep: (attempts) => this.#onStep(attempts),
+    });
     this.#tasks = new TaskSet((name, error) => options.log.error({ err: error, task: name }, 'failed'));
   }
 
   start(): void {
     this.#tasks.run(`notify ${this.name}`, async () => {
-      if (!(await this.#untilStored(() => this.#load()))) return;
+      if (!(await this.#ledger.untilStored(() => this.#ledger.load()))) return;
       this.#tasks.run(`edits of ${this.name}`, () => this.#keepEditing());
       await this.#keepSending();
     });
@@ -139,7 +113,7 @@ export class Lane {
   }
 
   get details(): Readonly<Record<string, number | null>> {
-    const waiting = [...this.#notices.values()].filter(({ status }) => status === 'queued').length;
+    const waiting = this.#ledger.notices.filter(({ status }) => status === 'queued').length;
     return {
       queued: waiting,
       sent: this.#sent,
@@ -167,12 +141,12 @@ export class Lane {
     } catch (error) {
       const failure = DeliveryError.from(error);
       this.#failure = failure.report();
-      await this.#step(() => ({ notices: [], attempts: [attempt('failed', failure.report())] }));
+      await this.#ledger.step(() => ({ notices: [], attempts: [attempt('failed', failure.report())] }));
       throw failure;
     }
     this.#failure = null;
     this.#lastSentUtcMs = this.#o.clock.utcMs();
-    await this.#step(() => ({ notices: [], attempts: [attempt('sent', null)] }));
+    await this.#ledger.step(() => ({ notices: [], attempts: [attempt('sent', null)] }));
     // Whatever held up the others is over.
     this.#notBeforeMs = 0;
     this.wake();
@@ -191,17 +165,12 @@ export class Lane {
     await limit;
   }
 
-  async #load(): Promise<void> {
-    const open = (await this.#o.store.open(this.name)).map(interrupted);
-    for (const notice of open) this.#notices.set(notice.noticeId, notice);
-  }
-
   async #keepSending(): Promise<void> {
     let delays = backoff(RETRY);
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       const { promise } = this.#news;
-      if (!(await this.#untilStored(() => this.#takeNews()))) return;
+      if (!(await this.#ledger.untilStored(() => this.#takeNews()))) return;
       const { clock, receiver } = this.#o;
       const heldMs = this.#notBeforeMs - clock.monotonicMs();
       if (heldMs > 0) {
@@ -213,13 +182,19 @@ export class Lane {
         settleMs: receiver.settleMs,
         waitMs: (key: string) => this.#limiter.waitMs(key, clock.monotonicMs()),
       };
-      const step = nextSend([...this.#notices.values()], rules, clock.utcMs());
+      const step = nextSend(this.#ledger.notices, rules, clock.utcMs());
       if (step.kind === 'wait') await this.#pause(promise, Math.min(step.forMs ?? Infinity, POLL_MS));
       else if (step.kind === 'fold') {
         const noticeId = `digest-${clock.utcMs().toString(36)}`;
         const fold = () =>
-          folded(this.#current(step.notices), [...this.#notices.values()], noticeId, clock.utcMs());
-        if (await this.#untilStored(() => this.#step(fold))) this.#folded += step.notices.length;
+          folded(
+            step.notices.map((notice) => this.#ledger.now(notice)),
+            this.#ledger.notices,
+            noticeId,
+            clock.utcMs(),
+          );
+        if (await this.#ledger.untilStored(() => this.#ledger.step(fold)))
+          this.#folded += step.notices.length;
       } else {
         const failure = await this.#tell('send', step.notice);
         if (!failure) delays = backoff(RETRY);
@@ -237,13 +212,15 @@ export class Lane {
     let delays = backoff(RETRY);
     while (!this.#stopping.signal.aborted) {
       const { promise } = this.#news;
-      const step = nextEdit([...this.#notices.values()], receiver.editEveryMs, clock.utcMs());
+      const step = this.#policy.quiet()
+        ? ({ kind: 'wait', forMs: null } as const)
+        : nextEdit(this.#ledger.notices, receiver.editEveryMs, clock.utcMs());
       if (step.kind === 'wait') {
         await this.#pause(promise, Math.min(step.forMs ?? Infinity, POLL_MS));
       } else if (step.kind === 'give up') {
         const failure = new DeliveryError('NOTIFY_REFUSED', 'too old to be edited', { isFinal: true });
-        await this.#untilStored(() =>
-          this.#step(() => failed(this.#now(step.notice), 'edit', failure, clock.utcMs())),
+        await this.#ledger.untilStored(() =>
+          this.#ledger.step(() => failed(this.#ledger.now(step.notice), 'edit', failure, clock.utcMs())),
         );
       } else {
         const failure = await this.#tell('edit', step.notice);
@@ -255,53 +232,35 @@ export class Lane {
     }
   }
 
-  /** What the outbox holds becomes notices; what is quiet is shed; what is finished is forgotten. */
+  /** What is new becomes notices; what is quiet is shed; what is finished is forgotten. */
   async #takeNews(): Promise<void> {
-    const { store, clock } = this.#o;
-    const consumer = consumerOf(this.name);
-    for (;;) {
-      const items = await store.take(consumer);
-      if (items.length === 0) break;
-      const news = await Promise.all(
-        items.map(async ({ kind, ref }) =>
-          kind === 'clip.ready'
-            ? { kind, clip: await store.clip(ref) }
-            : { kind, event: await store.event(ref) },
-        ),
-      );
-      await this.#step(
-        () => ingested([...this.#notices.values()], news, this.#policy, clock.utcMs()),
-        items.map(({ no }) => no),
-      );
-    }
+    await this.#ledger.takeNews(this.#policy);
     const quiet = this.#policy.quiet();
-    if (quiet) {
-      const waiting = [...this.#notices.values()].filter(({ status }) => status === 'queued');
-      if (waiting.length > 0) {
-        await this.#step(() => shed(this.#current(waiting), quiet, clock.utcMs()));
-        this.#count('paused', waiting.length);
-      }
-    }
-    const finished = forgettable([...this.#notices.values()], this.#o.receiver.edit !== null, clock.utcMs());
-    if (finished.length > 0) await this.#step(() => ({ notices: [], attempts: [], closed: finished }));
+    if (quiet) this.#count('shed', await this.#ledger.shed(quiet));
+    await this.#ledger.forget(this.#o.receiver.edit !== null);
   }
 
   /** null when the receiver has taken it. */
   async #tell(action: 'send' | 'edit', { noticeId }: Notice): Promise<DeliveryError | null> {
     const { clock, receiver, log } = this.#o;
-    const began = await this.#untilStored(() =>
-      this.#step(() => begun(this.#notices.get(noticeId)!, action, clock.utcMs())),
+    const began = await this.#ledger.untilStored(() =>
+      this.#ledger.step(() => begun(this.#ledger.now({ noticeId }), action, clock.utcMs())),
     );
     if (!began) return null;
-    const notice = this.#notices.get(noticeId)!;
+    const notice = this.#ledger.now({ noticeId });
     try {
       const message = this.#messageOf(notice);
+      await this.#o
+        .hold(`notify.${this.#o.channel}.send`, this.#cut.signal)
+        .catch((error: unknown) =>
+          Promise.reject(new DeliveryError('NOTIFY_UNREACHABLE', (error as Error).message)),
+        );
       const ref =
         action === 'send'
           ? await receiver.send(message, this.#cut.signal)
           : await receiver.edit!(notice.ref!, message, this.#cut.signal);
-      await this.#untilStored(() =>
-        this.#step(() => told(this.#now(notice), action, ref, notice.revision, clock.utcMs())),
+      await this.#ledger.untilStored(() =>
+        this.#ledger.step(() => told(this.#ledger.now(notice), action, ref, notice.revision, clock.utcMs())),
       );
       if (action === 'send') this.#limiter.allows(limitKey(notice), clock.monotonicMs());
       this.#sent++;
@@ -313,8 +272,8 @@ export class Lane {
       // The outcome is not known; the next start finds it so.
       if (this.#cut.signal.aborted) return null;
       const failure = DeliveryError.from(error);
-      await this.#untilStored(() =>
-        this.#step(() => failed(this.#now(notice), action, failure, clock.utcMs())),
+      await this.#ledger.untilStored(() =>
+        this.#ledger.step(() => failed(this.#ledger.now(notice), action, failure, clock.utcMs())),
       );
       this.#failed++;
       this.#failure = failure.report();
@@ -348,31 +307,13 @@ export class Lane {
     };
   }
 
-  /** One transaction, in turn; `make` sees the notices as they are then. */
-  async #step(make: () => Step, nos: readonly number[] = []): Promise<void> {
-    await this.#turns.take(async () => {
-      const { notices, attempts, closed = [] } = make();
-      await this.#o.store.commit({
-        lane: this.name,
-        done: { consumer: consumerOf(this.name), nos },
-        notices: [
-          ...notices.map((notice) => ({ notice, isOpen: true })),
-          ...closed.map((notice) => ({ notice, isOpen: false })),
-        ],
-        attempts,
-      });
-      for (const notice of notices) this.#notices.set(notice.noticeId, notice);
-      for (const { noticeId } of closed) this.#notices.delete(noticeId);
-      for (const { outcome, noticeId } of attempts) {
-        const notice = this.#notices.get(noticeId);
-        if (outcome === 'queued' && notice) this.#publish('queued', notice, 'send', null);
-      }
-    });
+  #onStep(attempts: readonly Attempt[]): void {
+    for (const { outcome, noticeId } of attempts) {
+      if (outcome !== 'queued' || !this.#ledger.has(noticeId)) continue;
+      this.#publish('queued', this.#ledger.now({ noticeId }), 'send', null);
+    }
     this.wake();
   }
-
-  #now = ({ noticeId }: Notice): Notice => this.#notices.get(noticeId)!;
-  #current = (notices: readonly Notice[]): Notice[] => notices.map(this.#now);
 
   #publish(
     outcome: 'queued' | 'sent' | 'failed',
@@ -402,22 +343,8 @@ export class Lane {
   }
 
   #count(reason: string, by: number): void {
+    if (by === 0) return;
     this.#o.meter.count('spyoncino_drops_total', { stage: `notify_${this.#o.channel}`, reason }, by);
-  }
-
-  /** Tries again until the store takes it; false when the lane stops before. */
-  async #untilStored(work: () => Promise<void>): Promise<boolean> {
-    for (;;) {
-      try {
-        await work();
-        return true;
-      } catch (error) {
-        const { code } = CodedError.from(error, 'INDEX_UNAVAILABLE');
-        this.#o.log.warn({ err: error, lane: this.name, code }, 'notifications wait for the index');
-      }
-      await this.#pause(null, STORE_RETRY_MS);
-      if (this.#stopping.signal.aborted) return false;
-    }
   }
 
   /** Until something happens, `ms` at most. */

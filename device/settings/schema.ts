@@ -29,7 +29,9 @@ const LOG_LEVELS = [
 
 const scenario = z.strictObject({
   name: id.meta(help('By which it is armed')),
-  topic: words.meta(help('Topic or glob, as in event.snapshot.allowed or event.*')),
+  topic: words.meta(
+    help('Topic or glob, as in event.*; notify.webhook.send is a message on its way to the webhook'),
+  ),
   latency_ms: whole(0, 600_000).default(0).meta(help('Messages come this much later')),
   drop_probability: fraction.default(0).meta(help('Messages that are lost')),
   error_probability: fraction.default(0).meta(help('Messages that fail')),
@@ -37,7 +39,7 @@ const scenario = z.strictObject({
 });
 
 /** The scenario that the runbook knows. */
-const SLOW_WEBHOOK = { name: 'slow-webhook', topic: 'event.snapshot.allowed', latency_ms: 10_000 };
+const SLOW_WEBHOOK = { name: 'slow-webhook', topic: 'notify.webhook.send', latency_ms: 10_000 };
 
 /** As the original system shipped them. */
 const GATEWAY_TOPICS = [

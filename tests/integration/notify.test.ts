@@ -240,6 +240,42 @@ test('disarmed or muted nothing is told; armed again it is', async () => {
   expect([...told(quiet), ...told(muted)]).toEqual([]);
 });
 
+test('the scenario slow-webhook holds up the webhook, and nothing else', async () => {
+  const toggle = (enabled: boolean) =>
+    ask({ command: 'resilience.toggle', arguments: { name: 'slow-webhook', enabled } });
+  expect(await toggle(true)).toMatchObject({ ok: true });
+  const shown = telegram.chat(CHAT).length;
+  const slow = await testEvent();
+  await telegram.shows(() => telegram.chat(CHAT).length > shown);
+  expect(told(slow)).toEqual([]);
+  await agent.message(
+    ({ topic, payload }) =>
+      topic === 'status.resilience.event' &&
+      (payload as Payload<'status.resilience.event'>).topic === 'notify.webhook.send',
+  );
+  await toggle(false);
+  await webhook.has(() => told(slow).length > 0);
+});
+
+test('a node that stands by tells nobody, and says so', async () => {
+  const before = webhook.calls.length;
+  await using standby = await startAgent({
+    config: {
+      node: { id: NODE },
+      cameras: [{ camera_id: 'porch', test_pattern: true, detection: { enabled: false } }],
+      outputs: { webhook: { enabled: true, require_https: false } },
+    },
+    secrets: { webhook: { url: `http://127.0.0.1:${webhook.port}/hook`, secret: SECRET } },
+    env: { SPYONCINO_STANDBY: '1' },
+  });
+  const { payload } = await standby.message(({ topic }) => topic === 'status.health.summary');
+  expect((payload as Payload<'status.health.summary'>).modules[WEBHOOK]).toMatchObject({
+    status: 'disabled',
+    reasons: [{ code: 'NOTIFY_STANDBY' }],
+  });
+  expect(webhook.calls).toHaveLength(before);
+});
+
 test('secrets are where they belong, and nowhere else', async () => {
   const secrets = [TOKEN, SECRET, PASSWORD, `:${webhook.port}/hook`];
   webhook.fault = (response) => response.destroy();

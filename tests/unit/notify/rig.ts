@@ -9,7 +9,8 @@ import { commitNotices, listAttempts, openNotices } from '../../../device/librar
 import { outboxTake, registerConsumers } from '../../../device/library/outbox.ts';
 import type { Clock } from '../../../device/kernel/clock.ts';
 import type { Message, Receiver } from '../../../device/notify/delivery.ts';
-import { consumerOf, Lane, type LanePolicy } from '../../../device/notify/lane.ts';
+import { Lane, type LanePolicy } from '../../../device/notify/lane.ts';
+import { consumerOf } from '../../../device/notify/ledger.ts';
 import { libraryRig, NOON_MS, silent, type LibraryRig } from '../library/rig.ts';
 
 interface Sleeper {
@@ -151,6 +152,7 @@ export async function laneRig(
         open: (name) => guard(() => openNotices(context(), { lane: name })),
         commit: (change) => guard(() => commitNotices(context(), change)),
       },
+      hold: async () => {},
       publish: (outcome, payload) => isAlive && published.push({ outcome, payload }),
       meter: noMeter,
       clock,
