@@ -80,11 +80,11 @@ afterAll(async () => {
   await new Promise<void>((resolve) => mailServer.close(resolve));
 });
 
-async function somebody(role: string): Promise<MqttClient> {
-  const args = ['users', 'token', `a-${role}`, '--role', role, '--data-dir', agent.dataDir];
+async function somebody(role: string, of: TestAgent = agent): Promise<MqttClient> {
+  const args = ['users', 'token', `a-${role}`, '--role', role, '--data-dir', of.dataDir];
   const { stdout } = await promisify(execFile)(process.execPath, ['device/cli/spyoncino.js', ...args]);
   const password = stdout.trim();
-  return connectAsync({ host: '127.0.0.1', port: agent.busPort, username: `a-${role}`, password });
+  return connectAsync({ host: '127.0.0.1', port: of.busPort, username: `a-${role}`, password });
 }
 
 let requests = 0;
@@ -257,23 +257,34 @@ test('the scenario slow-webhook holds up the webhook, and nothing else', async (
   await webhook.has(() => told(slow).length > 0);
 });
 
-test('a node that stands by tells nobody, and says so', async () => {
-  const before = webhook.calls.length;
+test('a node that stands by tells nobody, now or later, and says so', async () => {
+  await using unwanted = await WebhookServer.start();
   await using standby = await startAgent({
     config: {
       node: { id: NODE },
       cameras: [{ camera_id: 'porch', test_pattern: true, detection: { enabled: false } }],
       outputs: { webhook: { enabled: true, require_https: false } },
     },
-    secrets: { webhook: { url: `http://127.0.0.1:${webhook.port}/hook`, secret: SECRET } },
+    secrets: { webhook: { url: `http://127.0.0.1:${unwanted.port}/hook`, secret: SECRET } },
     env: { SPYONCINO_STANDBY: '1' },
   });
-  const { payload } = await standby.message(({ topic }) => topic === 'status.health.summary');
+  const client = await somebody('admin', standby);
+  await client.publishAsync(
+    `spyoncino/${NODE}/dashboard/control/command`,
+    JSON.stringify({ command: 'event.create', camera_id: 'porch', arguments: { duration_seconds: 1 } }),
+  );
+  await standby.message(({ topic }) => topic === 'notify.webhook.queued');
+  const seen = standby.messages.length;
+  const { payload } = await standby.message(
+    (message) => message.topic === 'status.health.summary' && standby.messages.indexOf(message) >= seen,
+  );
   expect((payload as Payload<'status.health.summary'>).modules[WEBHOOK]).toMatchObject({
     status: 'disabled',
     reasons: [{ code: 'NOTIFY_STANDBY' }],
+    details: { lanes: { webhook: { queued: 0, sent: 0 } } },
   });
-  expect(webhook.calls).toHaveLength(before);
+  expect(unwanted.calls).toEqual([]);
+  await client.endAsync(true);
 });
 
 test('secrets are where they belong, and nowhere else', async () => {
