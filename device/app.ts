@@ -22,8 +22,8 @@ import type { Log } from './kernel/log.ts';
 import { Slot } from './kernel/slot.ts';
 import { openLibrary } from './library/index.ts';
 import { bridgeModule, modulesOf, partsOf } from './modules.ts';
-import { openNotify } from './notify-desk.ts';
-import type { Notify } from './notify/index.ts';
+import { BotDesk, openNotify } from './notify-desk.ts';
+import { BotAccess, type Notify } from './notify/index.ts';
 import { authenticateBy, hearRequests } from './requests-desk.ts';
 import type { ChangePlan, ConfigKeeper } from './settings/index.ts';
 import { StatusDesk } from './status-desk.ts';
@@ -120,6 +120,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   let storage: StorageDesk | null = null;
   let surfaces: Surfaces | null = null;
   let telling: Notify | null = null;
+  let bot: BotDesk | null = null;
   const library = await openLibrary({
     dataDir,
     settings: settings.storage,
@@ -208,6 +209,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       others: [
         ...(surfaces?.modules ?? []),
         ...notify.modules,
+        ...(bot ? [bot.module] : []),
         ...bridgeModule(broker),
         ...(tester
           ? [{ id: 'modules.status.resilience_tester', instance: null, health: () => tester.health() }]
@@ -228,6 +230,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const status = building.use(new StatusDesk({ modules, broker, library, bus, clock, log }));
 
   building.use(config);
+  const botAccess = await BotAccess.open(stateDir, settings.outputs.notify.bot, clock, log);
   const door = new CommandDoor({
     handlers: createHandlers({
       modules,
@@ -235,6 +238,8 @@ export async function startApp(options: AppOptions): Promise<App> {
       library,
       storage: storageDesk,
       notify,
+      botAccess,
+      status,
       config,
       toggleScenario: tester && ((name, isArmed) => tester.toggle(name, isArmed)),
       clock,
@@ -263,9 +268,13 @@ export async function startApp(options: AppOptions): Promise<App> {
     }),
   );
   surfaces = open;
+  const chat = new BotDesk({ config, env, access: botAccess, door, clock, log });
+  bot = chat;
+  building.defer(() => chat.stop());
 
   for (const camera of enabled(settings)) cameras.add(camera);
   staged('inputs', () => cameras.stop());
+  chat.start();
   status.start();
   config.serve({
     apply: (plan, now) => apply(plan, now),
@@ -290,6 +299,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         if (step.service === 'outputs') {
           original.setRateLimit(now.outputs.rateLimit);
           await notify.configure(now.outputs.notify);
+          await chat.configure(now.outputs.notify.bot);
         }
         continue;
       }

@@ -5,8 +5,9 @@ import { moduleName, type Module } from './contract/modules.ts';
 import type { Handlers, Order } from './control/index.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Library } from './library/index.ts';
-import type { Notify } from './notify/index.ts';
+import type { BotAccess, Notify } from './notify/index.ts';
 import type { ConfigKeeper, UpdateResult } from './settings/index.ts';
+import type { StatusDesk } from './status-desk.ts';
 import type { StorageDesk } from './storage-desk.ts';
 
 export interface HandlersOptions {
@@ -15,6 +16,8 @@ export interface HandlersOptions {
   readonly library: Library;
   readonly storage: StorageDesk;
   readonly notify: Notify;
+  readonly botAccess: BotAccess;
+  readonly status: Pick<StatusDesk, 'health'>;
   readonly config: ConfigKeeper;
   /** null while the resilience tester is not loaded. */
   readonly toggleScenario: ((name: string, enabled: boolean) => void) | null;
@@ -129,6 +132,13 @@ export function createHandlers(o: HandlersOptions): Handlers {
     'system.notification.test': async ({ arguments: { channel } }) => {
       const results = await o.notify.test(channel ?? null);
       return { ok: results.every(({ error }) => error === null), results };
+    },
+
+    'system.status': () => o.status.health(),
+    'telegram.users': async ({ arguments: wanted }) => {
+      if (wanted.action === 'add') await o.botAccess.add(wanted.user_id);
+      else if (wanted.action === 'remove') await o.botAccess.remove(wanted.user_id);
+      return { users: o.botAccess.users };
     },
 
     async 'config.update'({ arguments: wanted, caller }) {

@@ -141,6 +141,21 @@ export const COMMANDS = {
     target: null,
     arguments: z.strictObject({ channel: z.enum(CHANNELS).optional() }),
   },
+  'system.status': {
+    about: 'How all modules are: the same as status.health.summary.',
+    role: 'viewer',
+    target: null,
+    arguments: none,
+  },
+  'telegram.users': {
+    about: 'Who may command by Telegram: lists them, adds one as operator, or removes one who was added so.',
+    role: 'admin',
+    target: null,
+    arguments: z.union([
+      z.strictObject({ action: z.literal('list') }),
+      z.strictObject({ action: z.enum(['add', 'remove']), user_id: z.number().int() }),
+    ]),
+  },
   'config.update': {
     about:
       'Changes the configuration: `changes` is merged into it, or one `key` set; `reload` takes what was typed into the file.',

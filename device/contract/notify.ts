@@ -56,6 +56,23 @@ interface ChannelSettings {
   readonly rateLimit: { readonly maxEvents: number; readonly perMs: number };
 }
 
+/** Commands in a chat. */
+export interface BotSettings {
+  readonly enabled: boolean;
+  readonly token: string | null;
+  readonly apiRoot: string;
+  readonly timeZone: string | null;
+  readonly allowGroups: boolean;
+  /** Strangers get no answer. */
+  readonly isSilent: boolean;
+  /** Of one user. */
+  readonly rateLimit: { readonly maxEvents: number; readonly perMs: number };
+  /** By which the first admin is made; null: only secrets.yaml makes one. */
+  readonly setupPassword: string | null;
+  readonly superuserId: number | null;
+  readonly userIds: readonly number[];
+}
+
 export interface WebhookSettings extends ChannelSettings {
   readonly url: string | null;
   /** Signs every request; null: unsigned. */
@@ -101,6 +118,7 @@ export interface NotifySettings {
   readonly maxWaiting: number;
   readonly place: PlaceSettings;
   readonly armSwitches: readonly ArmSwitch[];
+  readonly bot: BotSettings;
   readonly telegram: TelegramSettings;
   readonly webhook: WebhookSettings;
   readonly email: EmailSettings;

@@ -11,6 +11,8 @@ import { consumerOf, type NoticeStore } from './ledger.ts';
 import { Notifier, type PolicyOf } from './notifier.ts';
 import { isTold } from './routing.ts';
 
+export { BotAccess } from './bot/access.ts';
+export { TelegramBot } from './bot/bot.ts';
 export type { NoticeStore, OutboxItem } from './ledger.ts';
 export { signatureOf } from './webhook.ts';
 

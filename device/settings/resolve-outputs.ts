@@ -25,6 +25,18 @@ export function resolveNotify(
     maxWaiting: outputs.max_waiting,
     place: { timeZone: outputs.time_zone ?? null, location: outputs.location ?? null },
     armSwitches: outputs.arm_schedule.map(({ days, at, mode }) => ({ days, at: momentOf(at), mode })),
+    bot: {
+      enabled: telegram.bot.enabled,
+      token: secrets.telegram.token ?? null,
+      apiRoot: telegram.api_root,
+      timeZone: outputs.time_zone ?? null,
+      allowGroups: telegram.bot.allow_group_commands,
+      isSilent: telegram.bot.silent_unauthorized,
+      rateLimit: { maxEvents: telegram.bot.command_rate_limit, perMs: 60_000 },
+      setupPassword: secrets.authentication.setup_password ?? null,
+      superuserId: secrets.authentication.superuser_id ?? null,
+      userIds: secrets.authentication.user_whitelist,
+    },
     telegram: {
       ...common(telegram),
       token: secrets.telegram.token ?? null,

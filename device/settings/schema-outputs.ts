@@ -83,6 +83,18 @@ export const outputs = z.strictObject({
         .default('https://api.telegram.org')
         .meta(help('Another Bot API server, without user name and password')),
       timeout_seconds: whole(1, 300).default(30).meta(help('For a request')),
+      bot: z
+        .strictObject({
+          enabled: z.boolean().default(false).meta(help('Take commands in chats')),
+          allow_group_commands: z
+            .boolean()
+            .default(false)
+            .meta(help('Also in groups, from those who may command')),
+          silent_unauthorized: z.boolean().default(true).meta(help('Strangers get no answer')),
+          command_rate_limit: whole(1, 1000).default(10).meta(help('Commands of one user in a minute')),
+        })
+        .prefault({})
+        .meta(help('Who may command is in secrets.yaml, under authentication')),
       max_file_size_mb: z.number().min(0).max(50).default(50).meta(help('Larger clips stay on the device')),
     })
     .prefault({})
@@ -126,6 +138,21 @@ export const outputSecrets = {
         .union([z.number().int(), words, z.array(z.union([z.number().int(), words])).max(50)])
         .nullish()
         .meta(help('The chat or chats that are told')),
+    })
+    .prefault({}),
+  authentication: z
+    .strictObject({
+      setup_password: z
+        .string()
+        .min(10, 'must have 10 characters or more')
+        .nullish()
+        .meta(help('Who sends `/setup` with it to the Telegram bot first becomes its admin')),
+      superuser_id: z.number().int().nullish().meta(help('Telegram id of the admin')),
+      user_whitelist: z
+        .array(z.number().int())
+        .max(100)
+        .default([])
+        .meta(help('Telegram ids of who may command as operator')),
     })
     .prefault({}),
   webhook: z

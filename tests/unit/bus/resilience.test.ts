@@ -104,7 +104,7 @@ test('what leaves by another way is held up under its name, lost, or let go', as
   const held = tester.hold('motion.send', signal).then(() => (isFree = true));
   await turns();
   expect(isFree).toBe(false);
-  await clock.advance(1000);
+  clock.advance(1000);
   await held;
   expect(actions()).toEqual(['enable', 'latency']);
 
