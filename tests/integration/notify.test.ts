@@ -15,6 +15,7 @@ import { SECRET, WebhookServer } from '../doubles/webhook-server.ts';
 
 const NODE = 'attic';
 const CHAT = '4711';
+const OWNER = 42;
 const PASSWORD = 'the-password-at-the-mail-server';
 const WEBHOOK = 'modules.output.webhook_notifier';
 const TELEGRAM = 'modules.output.telegram_notifier';
@@ -28,7 +29,7 @@ let admin: MqttClient;
 
 beforeAll(async () => {
   webhook = await WebhookServer.start();
-  telegram = await TelegramServer.start([CHAT]);
+  telegram = await TelegramServer.start([CHAT, String(OWNER)]);
   mailServer = new SMTPServer({
     disabledCommands: ['STARTTLS'],
     onAuth: ({ password }, _session, done) =>
@@ -57,7 +58,7 @@ beforeAll(async () => {
       outputs: {
         group_seconds: 0,
         webhook: { enabled: true, require_https: false },
-        telegram: { enabled: true, api_root: telegram.url },
+        telegram: { enabled: true, api_root: telegram.url, bot: { enabled: true } },
         email: {
           ...{ enabled: true, smtp_host: '127.0.0.1', security: 'none', recipients: ['ada@example.net'] },
           smtp_port: (listening.address() as AddressInfo).port,
@@ -68,6 +69,7 @@ beforeAll(async () => {
       webhook: { url: `http://127.0.0.1:${webhook.port}/hook`, secret: SECRET },
       telegram: { token: TOKEN, chat_id: Number(CHAT) },
       email: { smtp_username: 'attic', smtp_password: PASSWORD },
+      authentication: { superuser_id: OWNER },
     },
   });
   admin = await somebody('admin');
@@ -238,6 +240,33 @@ test('disarmed or muted nothing is told; armed again it is', async () => {
   const loud = await testEvent();
   await webhook.has(() => told(loud).length > 0);
   expect([...told(quiet), ...told(muted)]).toEqual([]);
+});
+
+test('the owner asks and commands by Telegram; the real agent does it', async () => {
+  const chat = String(OWNER);
+  const say = async (text: string) => {
+    const before = telegram.chat(chat).length;
+    telegram.write(OWNER, text);
+    await telegram.shows(() => telegram.chat(chat).length > before);
+    return telegram.chat(chat).at(-1)!;
+  };
+  const recorded = await testEvent();
+  await agent.message(
+    ({ topic, payload }) =>
+      topic === 'clip.ready' && (payload as Payload<'clip.ready'>).event_ids.includes(recorded),
+  );
+  expect((await say('/status')).words).toMatch(/modules/);
+  expect(await say('/snap')).toMatchObject({ kind: 'photo', words: 'porch' });
+  expect((await say('/recordings porch')).buttons.length).toBeGreaterThan(0);
+  expect(await say('/clip porch')).toMatchObject({ kind: 'video' });
+  expect((await say('/timeline 1')).words).toContain('porch:');
+  expect((await say('/analytics 1')).words).toContain('person');
+  expect((await say('/arm night')).words).toContain(`night (telegram:${OWNER})`);
+  expect((await say('/config outputs.fresh_seconds 200')).words).toContain('outputs is rebuilt');
+  expect((await say('/test')).words).toContain('webhook: ok');
+  telegram.write(666, '/disarm');
+  expect((await say('/arm')).words).toContain('night');
+  expect(await readFile(join(agent.dataDir, 'state', 'audit.jsonl'), 'utf8')).toContain(`telegram:${OWNER}`);
 });
 
 test('the scenario slow-webhook holds up the webhook, and nothing else', async () => {
