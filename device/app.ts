@@ -22,7 +22,7 @@ import type { Log } from './kernel/log.ts';
 import { Slot } from './kernel/slot.ts';
 import { openLibrary } from './library/index.ts';
 import { bridgeModule, modulesOf, partsOf } from './modules.ts';
-import { BotDesk, openNotify } from './notify-desk.ts';
+import { BotDesk, consumersOf, openNotify } from './notify-desk.ts';
 import { BotAccess, type Notify } from './notify/index.ts';
 import { authenticateBy, hearRequests } from './requests-desk.ts';
 import type { ChangePlan, ConfigKeeper } from './settings/index.ts';
@@ -133,9 +133,22 @@ export async function startApp(options: AppOptions): Promise<App> {
   });
   staged('analytics', () => library[Symbol.asyncDispose]());
 
-  const notify = await openNotify({ config, library, bus, tester, env, stateDir, meter, clock, log });
+  const notify = await openNotify({
+    config,
+    library,
+    bus,
+    tester,
+    env,
+    stateDir,
+    onConsumers: () => tellConsumers(),
+    meter,
+    clock,
+    log,
+  });
   telling = notify;
   staged('outputs', () => notify.stop());
+  // All who take from the outbox, at once: what waits for anybody else would be forgotten.
+  const tellConsumers = (): void => library.registerConsumers(consumersOf(notify));
   await notify.start();
 
   const runDir = await mkdtemp(join(tmpdir(), 'spyoncino-'));

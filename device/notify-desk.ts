@@ -19,6 +19,8 @@ export interface NotifyDeskOptions {
   readonly tester: ResilienceTester | null;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stateDir: string;
+  /** `consumersOf` says something else than before. */
+  readonly onConsumers: () => void;
   readonly meter: Meter;
   readonly clock: Clock;
   readonly log: Log;
@@ -57,14 +59,14 @@ export function openNotify({
       commit: (change) => library.ask('commitNotices', change),
       prune: (beforeUtcMs, keepAttempts) => library.ask('pruneNotices', { beforeUtcMs, keepAttempts }),
     },
-    onConsumers(names) {
-      const consumers: Consumers = Object.fromEntries(names.map((name) => [name, KINDS]));
-      library.registerConsumers(consumers);
-    },
     publish: (topic, payload) => bus.publish<'notify.webhook.sent'>(topic as 'notify.webhook.sent', payload),
     publishArm: (state) => bus.publish('status.arm', state),
   });
 }
+
+/** What notifications want to be told of by the outbox, under the names of their receivers. */
+export const consumersOf = ({ consumers }: Notify): Consumers =>
+  Object.fromEntries(consumers.map((name) => [name, KINDS]));
 
 const isStandby = (env: NotifyDeskOptions['env']): boolean => env['SPYONCINO_STANDBY'] === '1';
 

@@ -8,6 +8,8 @@ export { homeAssistantMessages, type DiscoveryMessage, type HomeAssistantOptions
 export { cameraPayload, publishFact, publishFootage } from './facts.ts';
 export { OriginalTopics, type OriginalTopicsOptions } from './original.ts';
 export { globToFilter, matches, mqttToTopic, topicToMqtt } from './names.ts';
+export type { BusAddress } from './client.ts';
+export { command, type CommandOptions } from './command.ts';
 export {
   subscribe,
   type ReceivedMessage,

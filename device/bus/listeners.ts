@@ -107,7 +107,7 @@ export class Listeners implements AsyncDisposable {
       rejectUnauthorized: clientCertificates === 'required',
     };
     const server = createTlsServer({ ...SOCKET, ...context(), ...asked, handshakeTimeout });
-    server.on('secureConnection', (socket) => this.#connect(socket, nameOf(socket)));
+    server.on('secureConnection', (socket) => this.#connect(socket, certificateOf(socket)));
     server.on('tlsClientError', (error) => {
       onDrop('handshake_failed');
       log.debug({ err: error }, 'a TLS handshake failed');
@@ -150,14 +150,14 @@ export class Listeners implements AsyncDisposable {
     });
   }
 
-  #connect(socket: Socket, certificateName: string | null): void {
+  #connect(socket: Socket, certificateSha256: string | null): void {
     if (socket.destroyed) return;
     const { limits, clock, onConnection, onDrop } = this.#o;
     onConnection(
       new Connection({
         socket,
         address: addressOf(socket),
-        certificateName,
+        certificateSha256,
         packetBytes: limits.packetBytes,
         packetsPerSecond: limits.packetsPerSecond,
         clock,
@@ -173,8 +173,7 @@ const SOCKET = { noDelay: true, keepAlive: true } as const;
 /** An IPv4 address stays one behind an IPv6 listener. */
 const addressOf = ({ remoteAddress = '' }: Socket): string => remoteAddress.replace(/^::ffff:/, '');
 
-function nameOf(socket: TLSSocket): string | null {
-  if (!socket.authorized) return null;
-  const { CN } = socket.getPeerCertificate().subject ?? {};
-  return typeof CN === 'string' && CN !== '' ? CN : null;
+function certificateOf(socket: TLSSocket): string | null {
+  const { fingerprint256 } = socket.authorized ? socket.getPeerCertificate() : {};
+  return fingerprint256?.replaceAll(':', '').toLowerCase() ?? null;
 }

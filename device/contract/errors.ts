@@ -180,6 +180,12 @@ export const ERRORS = {
     means: 'The detector failed while it worked.',
     advice: 'Nothing now: it restarts and recording goes on. Please report it with the log.',
   },
+  DETECTOR_STARVED: {
+    fault: 'operator',
+    means: 'The detector cannot keep up: a camera waits too long to be looked at.',
+    advice:
+      'Compare models with `spyoncino models bench` and choose a faster one, lower `detection.fps` of cameras, or mask motion that is of no interest. Recording is not affected.',
+  },
   DISK_WRITE_FAILED: {
     fault: 'operator',
     means: 'Footage could not be written.',

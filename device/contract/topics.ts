@@ -300,7 +300,7 @@ export const TOPICS = {
     payload: originalArtifact.extend({ media_kind: z.literal('clip') }),
   },
   'status.health.summary': {
-    about: 'How all modules are, every 10 s and when it changes for the worse.',
+    about: 'How all modules are, every 10 s, and within a second when one changes.',
     retain: true,
     payload: z.object({
       status: z.enum(['healthy', 'degraded', 'error']),

@@ -25,8 +25,8 @@ export interface NotifyOptions {
   readonly stateDir: string;
   readonly cameraName: (cameraId: string) => string;
   readonly store: NoticeStore & { prune(beforeUtcMs: number, keepAttempts: number): Promise<void> };
-  /** By these names receivers take from the outbox; told anew when they change. */
-  readonly onConsumers: (names: readonly string[]) => void;
+  /** Who takes from the outbox is not the same as before. */
+  readonly onConsumers: () => void;
   readonly hold: (name: string, signal: AbortSignal) => Promise<void>;
   readonly publish: (
     topic: `notify.${ChannelName}.${Outcome}`,
@@ -84,6 +84,11 @@ export class Notify {
     return this.#notifiers;
   }
 
+  /** By these names receivers take from the outbox. */
+  get consumers(): readonly string[] {
+    return this.#notifiers.flatMap(({ laneNames }) => laneNames.map(consumerOf));
+  }
+
   /** Something has happened. */
   wake(): void {
     for (const notifier of this.#notifiers) notifier.wake();
@@ -113,7 +118,7 @@ export class Notify {
 
   async #configure(settings: NotifySettings): Promise<void> {
     await Promise.all(this.#notifiers.map((notifier) => notifier.configure(settings, this.#policyOf)));
-    this.#o.onConsumers(this.#notifiers.flatMap(({ laneNames }) => laneNames.map(consumerOf)));
+    this.#o.onConsumers();
   }
 
   #policyOf: PolicyOf = ({ groupMs, freshMs, maxWaiting, ...settings }, channel) => {

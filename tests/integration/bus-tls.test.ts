@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -72,12 +73,14 @@ class Certificates implements CertificateSource {
 
 async function startTls(clientCertificates: 'none' | 'optional' | 'required' = 'none') {
   const certificates = new Certificates(await material('one'));
+  const { fingerprint256 } = new X509Certificate(await pem('anna.crt'));
+  const anna = fingerprint256.replaceAll(':', '').toLowerCase();
   const bus = await startBus({
     tls: { host: '127.0.0.1', port: 0, clientCertificates },
     certificates,
-    authenticate: async ({ username, password, certificateName }) =>
-      password === 'right' || certificateName === 'anna'
-        ? { user: username ?? certificateName ?? '', role: 'viewer', surface: 'mqtt' }
+    authenticate: async ({ username, password, certificateSha256 }) =>
+      password === 'right' || certificateSha256 === anna
+        ? { user: username ?? 'anna', role: 'viewer', surface: 'mqtt' }
         : null,
   });
   return Object.assign(bus, { certificates, secure: bus.tlsPort ?? 0 });
