@@ -22,6 +22,8 @@ import type { Log } from './kernel/log.ts';
 import { Slot } from './kernel/slot.ts';
 import { openLibrary } from './library/index.ts';
 import { bridgeModule, modulesOf, partsOf } from './modules.ts';
+import { BotDesk, consumersOf, openNotify } from './notify-desk.ts';
+import { BotAccess, type Notify } from './notify/index.ts';
 import { authenticateBy, hearRequests } from './requests-desk.ts';
 import type { ChangePlan, ConfigKeeper } from './settings/index.ts';
 import { StatusDesk } from './status-desk.ts';
@@ -118,6 +120,8 @@ export async function startApp(options: AppOptions): Promise<App> {
 
   let storage: StorageDesk | null = null;
   let surfaces: Surfaces | null = null;
+  let telling: Notify | null = null;
+  let bot: BotDesk | null = null;
   const library = await openLibrary({
     dataDir,
     settings: settings.storage,
@@ -126,8 +130,27 @@ export async function startApp(options: AppOptions): Promise<App> {
     log,
     meter,
     onTroubles: () => storage?.hurry(),
+    onCommitted: () => telling?.wake(),
   });
   staged('analytics', () => library[Symbol.asyncDispose]());
+
+  const notify = await openNotify({
+    config,
+    library,
+    bus,
+    tester,
+    env,
+    stateDir,
+    onConsumers: () => tellConsumers(),
+    meter,
+    clock,
+    log,
+  });
+  telling = notify;
+  staged('outputs', () => notify.stop());
+  // All who take from the outbox, at once: what waits for anybody else would be forgotten.
+  const tellConsumers = (): void => library.registerConsumers(consumersOf(notify));
+  await notify.start();
 
   const runDir = await mkdtemp(join(tmpdir(), 'spyoncino-'));
   building.defer(() => rm(runDir, { recursive: true, force: true }));
@@ -199,6 +222,8 @@ export async function startApp(options: AppOptions): Promise<App> {
       library,
       others: [
         ...(surfaces?.modules ?? []),
+        ...notify.modules,
+        ...(bot ? [bot.module] : []),
         ...bridgeModule(broker),
         ...(tester
           ? [{ id: 'modules.status.resilience_tester', instance: null, health: () => tester.health() }]
@@ -219,12 +244,16 @@ export async function startApp(options: AppOptions): Promise<App> {
   const status = building.use(new StatusDesk({ modules, broker, library, bus, clock, log }));
 
   building.use(config);
+  const botAccess = await BotAccess.open(stateDir, settings.outputs.notify.bot, clock, log);
   const door = new CommandDoor({
     handlers: createHandlers({
       modules,
       cameras,
       library,
       storage: storageDesk,
+      notify,
+      botAccess,
+      status,
       config,
       toggleScenario: tester && ((name, isArmed) => tester.toggle(name, isArmed)),
       clock,
@@ -253,9 +282,13 @@ export async function startApp(options: AppOptions): Promise<App> {
     }),
   );
   surfaces = open;
+  const chat = new BotDesk({ config, env, access: botAccess, door, clock, log });
+  bot = chat;
+  building.defer(() => chat.stop());
 
   for (const camera of enabled(settings)) cameras.add(camera);
   staged('inputs', () => cameras.stop());
+  chat.start();
   status.start();
   config.serve({
     apply: (plan, now) => apply(plan, now),
@@ -277,7 +310,11 @@ export async function startApp(options: AppOptions): Promise<App> {
     for (const step of steps) {
       if (step.kind === 'service') {
         if (step.service === 'detector') await detector.restart(now.detection);
-        if (step.service === 'outputs') original.setRateLimit(now.outputs.rateLimit);
+        if (step.service === 'outputs') {
+          original.setRateLimit(now.outputs.rateLimit);
+          await notify.configure(now.outputs.notify);
+          await chat.configure(now.outputs.notify.bot);
+        }
         continue;
       }
       const { cameraId, action } = step;
@@ -310,7 +347,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 }
 
 /** In this order. */
-const SHUTDOWN = ['inputs', 'storage', 'process', 'analytics'] as const;
+const SHUTDOWN = ['inputs', 'storage', 'process', 'outputs', 'analytics'] as const;
 
 const enabled = ({ cameras }: Settings) => cameras.filter((camera) => camera.enabled);
 

@@ -25,7 +25,8 @@ a second Ctrl-C stops at once.
   --video FILE       watch this video file instead, over and over
   --preset NAME      which cameras (SPYONCINO_PRESET): auto, as said above (default); sim, a generated picture
                      instead; usb or rtsp, the configured ones of that kind and no others
-  --module NAME      as well: modules.status.resilience_tester, on standby until an admin arms a scenario
+  --module NAME      as well: modules.status.resilience_tester, on standby until an admin arms a scenario; ways of telling
+                     people (modules.output.telegram_notifier, …) that the configuration leaves off
   --skip-module NAME not: the resilience tester, and what a configuration shared with other nodes asks for
   --log-level LEVEL  trace, debug, info, warn or error (default: as configured, info)
 ${PLACES_HELP}

@@ -13,6 +13,8 @@ export interface FactWriterOptions {
   readonly meter: Meter;
   /** Why nothing can be committed at the moment; null: it can again. */
   readonly onTrouble: (reason: ErrorReport | null) => void;
+  /** Some facts have just become durable. */
+  readonly onCommitted?: () => void;
 }
 
 const MAX_WAITING = 4096;
@@ -95,6 +97,7 @@ export class FactWriter {
         meter.observe('spyoncino_index_commit_ms', clock.monotonicMs() - startedMs);
         this.#behindSinceUtcMs = this.#queue.size > 0 ? clock.utcMs() : null;
         for (const [i, { fact, done }] of batch.entries()) done(this.#outcome(fact, committed[i]));
+        this.#o.onCommitted?.();
         if (isFailing) onTrouble(null);
         delays = backoff({ firstMs: 500, maxMs: 30_000 });
         isFailing = false;

@@ -22,6 +22,7 @@ export { exportFootage, type Exported, type ExportRequest } from './export.ts';
 export { fsck, FSCK_LEVELS, type Finding, type FsckLevel } from './fsck.ts';
 export { openAsGuest, type Guest } from './guest.ts';
 export { verifyFiles, type Anchor, type ChainProblem, type ChainReport, type FileVerdict } from './verify.ts';
+export type { NoticeChange } from './notices.ts';
 export type { Consumers, OutboxItem, OutboxKind } from './outbox.ts';
 export { protect } from './protect.ts';
 export type { CleanupReport } from './retention/cleanup.ts';
@@ -38,6 +39,8 @@ export interface LibraryOptions {
   readonly meter: Meter;
   /** What ails index and disk now, all of it; told when it changes. */
   readonly onTroubles?: (troubles: readonly ErrorReport[]) => void;
+  /** Facts have just become durable: consumers of the outbox may have something to do. */
+  readonly onCommitted?: () => void;
 }
 
 /** What is kept: the index of all footage and events, and what can be asked of it. */
@@ -120,6 +123,7 @@ class WorkerLibrary implements Library {
       log,
       meter,
       onTrouble: (reason) => this.#setTrouble('commit', reason),
+      ...(options.onCommitted ? { onCommitted: options.onCommitted } : {}),
     });
   }
 

@@ -4,6 +4,7 @@ import { removeFootage } from './garbage.ts';
 import { getClip, getEvent, listClips, listEvents } from './lists.ts';
 import { checkMedia } from './media.ts';
 import { materialiseClip } from './materialise.ts';
+import { commitNotices, listAttempts, openNotices, pruneNotices } from './notices.ts';
 import { markUploaded, outboxDone, outboxTake, registerConsumers } from './outbox.ts';
 import { protect } from './protect.ts';
 import { reconcile } from './reconcile.ts';
@@ -34,6 +35,10 @@ export const OPERATIONS = {
   outboxTake,
   outboxDone,
   markUploaded,
+  commitNotices,
+  openNotices,
+  listAttempts,
+  pruneNotices,
 } satisfies Record<string, (context: LibraryContext, argument: never) => unknown>;
 
 export type Operations = typeof OPERATIONS;

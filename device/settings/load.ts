@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { CodedError } from '../contract/errors.ts';
+import type { ChannelName } from '../contract/notify.ts';
 import type { Settings } from '../contract/settings.ts';
 import { translateOldKeys } from './aliases.ts';
 import { applyEnvironment } from './environment.ts';
@@ -30,6 +31,8 @@ export interface LoadOptions {
   readonly logLevel?: string;
   /** Wins over `system.resilience.enabled`. */
   readonly resilience?: boolean;
+  /** Wins over `enabled` of the ways by which people are told, and ask. */
+  readonly outputs?: Readonly<Partial<Record<ChannelName | 'bot', boolean>>>;
   /** In place of the configured cameras. */
   readonly cameras?: readonly CameraInput[];
   /** Of the configured cameras only those that have this key. */
@@ -105,12 +108,25 @@ export async function loadSettings(options: LoadOptions): Promise<LoadedSettings
   };
 }
 
-function withFlags(settings: Settings, { logLevel, resilience }: LoadOptions): Settings {
+function withFlags(settings: Settings, { logLevel, resilience, outputs = {} }: LoadOptions): Settings {
   const { logLevel: level, resilience: tester } = settings;
+  const { notify } = settings.outputs;
+  const flagged = <O extends { readonly enabled: boolean }>(output: O, name: 'bot' | ChannelName): O =>
+    Object.freeze({ ...output, enabled: outputs[name] ?? output.enabled });
   return Object.freeze({
     ...settings,
     logLevel: logLevel ?? level,
     resilience: Object.freeze({ ...tester, enabled: resilience ?? tester.enabled }),
+    outputs: Object.freeze({
+      ...settings.outputs,
+      notify: Object.freeze({
+        ...notify,
+        bot: flagged(notify.bot, 'bot'),
+        telegram: flagged(notify.telegram, 'telegram'),
+        webhook: flagged(notify.webhook, 'webhook'),
+        email: flagged(notify.email, 'email'),
+      }),
+    }),
   });
 }
 

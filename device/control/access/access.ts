@@ -14,7 +14,7 @@ import {
   type TokenEntry,
   type UserEntry,
 } from './book.ts';
-import { Lockout } from './lockout.ts';
+import { Lockout } from '../../kernel/lockout.ts';
 import { hashPassword, isPassword } from './password.ts';
 
 export interface AccessOptions {
