@@ -305,7 +305,9 @@ export class Lane {
   }
 
   #onStep(attempts: readonly Attempt[]): void {
+    const { channel, meter } = this.#o;
     for (const { outcome, noticeId } of attempts) {
+      meter.count('spyoncino_notifications_total', { channel, outcome });
       if (outcome !== 'queued' || !this.#ledger.has(noticeId)) continue;
       this.#publish('queued', this.#ledger.now({ noticeId }), 'send', null);
     }
