@@ -28,7 +28,7 @@ import { authenticateBy, hearRequests } from './requests-desk.ts';
 import type { ChangePlan, ConfigKeeper } from './settings/index.ts';
 import { StatusDesk } from './status-desk.ts';
 import { StorageDesk } from './storage-desk.ts';
-import { certificatesFor, openSurfaces, type Surfaces } from './surfaces.ts';
+import { openSurfaces, type Surfaces } from './surfaces.ts';
 import { hostNames, Tls } from './tls/index.ts';
 
 export interface AppOptions {
@@ -85,7 +85,8 @@ export async function startApp(options: AppOptions): Promise<App> {
       nodeId: settings.nodeId,
       ...settings.bus,
       authenticate: authenticateBy(access),
-      certificates: certificatesFor(tls),
+      certificates: tls.of('mqtt'),
+      clientCa: tls.authority,
       stateDir,
       version,
       meter,

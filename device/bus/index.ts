@@ -1,7 +1,6 @@
 export { publishConfigFact } from './config-facts.ts';
 export type { Authenticate, ClientCredentials } from './access.ts';
 export type { BridgeState } from './bridge.ts';
-export type { CertificateSource, TlsMaterial } from './listeners.ts';
 export type { RequestHandler } from './requests.ts';
 export { createBus, type Bus, type BusLimits, type BusOptions } from './broker.ts';
 export { homeAssistantMessages, type DiscoveryMessage, type HomeAssistantOptions } from './home-assistant.ts';

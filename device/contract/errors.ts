@@ -110,6 +110,16 @@ export const ERRORS = {
     means: 'A configuration file cannot be read.',
     advice: 'Check that it exists, its permissions, and its YAML syntax.',
   },
+  CONFIG_KEY_RENAMED: {
+    fault: 'operator',
+    means: 'A key of the configuration has an older name; it works all the same.',
+    advice: 'Write it under the name of now.',
+  },
+  CONFIG_KEY_RETIRED: {
+    fault: 'operator',
+    means: 'A key of the configuration belongs to the original system and has no effect here.',
+    advice: 'Remove it, and read in the message what serves instead.',
+  },
   CONFIG_SECRETS_EXPOSED: {
     fault: 'operator',
     means: 'secrets.yaml can be read by other users of this machine.',

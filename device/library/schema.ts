@@ -229,5 +229,3 @@ export const MIGRATIONS: readonly string[] = [
 
 /** Longer than any clip or segment may be. */
 export const LONG_MS = 7_200_000;
-
-export const SCHEMA_VERSION = MIGRATIONS.length;

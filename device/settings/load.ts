@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { CodedError } from '../contract/errors.ts';
 import type { ChannelName } from '../contract/notify.ts';
 import type { Settings } from '../contract/settings.ts';
+import { translateOldKeys } from './aliases.ts';
 import { applyEnvironment } from './environment.ts';
 import { parseYaml, readSecretYaml, readText, type YamlFile } from './files.ts';
 import { fingerprintOf } from './fingerprint.ts';
@@ -71,6 +72,10 @@ export async function loadSettings(options: LoadOptions): Promise<LoadedSettings
 
   const written = copyOf(file);
   const config = structuredClone(written);
+  const oldKeys = translateOldKeys(config).map(({ code, path, text }) => {
+    const line = lineIn(file, path);
+    return `${code}: ${line === null ? '' : `${line}: `}${pathName(path, config)} ${text}`;
+  });
   const secrets = copyOf(secretFile);
   const schema = configJsonSchema();
   const environment = applyEnvironment(env, config, secrets, schema);
@@ -99,7 +104,7 @@ export async function loadSettings(options: LoadOptions): Promise<LoadedSettings
       ...[file, secretFile].flatMap((source) => source?.path ?? []),
       ...(environment.origins.size > 0 ? ['environment'] : []),
     ],
-    warnings: [...environment.warnings, ...warningsOf(effective, parsedSecrets.data)],
+    warnings: [...oldKeys, ...environment.warnings, ...warningsOf(effective, parsedSecrets.data)],
   };
 }
 

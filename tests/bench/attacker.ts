@@ -1,58 +1,65 @@
-/** A process that misbehaves towards an agent's bus, until it is killed: `attacker.ts PORT frozen|flood|idle`. */
-import { connect, type Socket } from 'node:net';
-import { generate } from 'mqtt-packet';
+/**
+ * Somebody who means harm, or has a bug, in a process of its own: `node attacker.ts KIND`, the rest from the
+ * environment. Says `ready` once it is at it, goes on until it is killed.
+ */
+import { once } from 'node:events';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connectAsync, type MqttClient } from 'mqtt';
 
-const [port = '', kind = ''] = process.argv.slice(2);
+const PORT = Number(process.env['BUS_PORT']);
+const TOPIC = process.env['COMMAND_TOPIC'] ?? '';
+const USER = { username: process.env['BUS_USER'] ?? '', password: process.env['BUS_SECRET'] ?? '' };
 const IDLE = 500;
-/** As many as one address may have, and some that may not. */
-const PER_ADDRESS = 40;
-const FLOOD_BATCH = 2000;
 
-const reach = (localAddress = '127.0.0.1'): Socket => {
-  const socket = connect({ host: '127.0.0.1', port: Number(port), localAddress });
-  // To be turned away belongs to it.
-  socket.on('error', () => {});
-  return socket;
-};
-const hello = (clientId: string): Buffer =>
-  generate({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clientId, clean: true, keepalive: 0 });
+const connect = (): Promise<MqttClient> =>
+  connectAsync({ host: '127.0.0.1', port: PORT, ...USER, reconnectPeriod: 0 });
 
-const ATTACKS: Readonly<Record<string, () => void>> = {
-  /** Wants everything, and reads nothing. */
-  frozen() {
-    for (let n = 0; n < 8; n++) {
-      const socket = reach();
-      socket.write(hello(`frozen${n}`));
-      socket.write(
-        generate({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'spyoncino/#', qos: 0 }] }),
-      );
-      socket.pause();
-    }
+const KINDS: Readonly<Record<string, () => Promise<void>>> = {
+  /** Subscribes to everything and never reads again. */
+  async frozen() {
+    const client = await connect();
+    await client.subscribeAsync('spyoncino/#', { qos: 1 });
+    client.stream.pause();
+    (client.stream as Socket).removeAllListeners('data');
   },
-  /** Says as much as gets through, and comes again when it is thrown out. */
-  flood() {
-    const one = generate({ cmd: 'publish', qos: 0, dup: false, retain: false, topic: 'x/y', payload: 'z' });
-    const many = Buffer.concat(Array.from({ length: FLOOD_BATCH }, () => one));
-    const begin = (n: number): void => {
-      const socket = reach();
-      socket.resume();
-      socket.write(hello(`flood${n}`));
-      const pour = (): void => {
-        while (socket.writable && socket.write(many));
-      };
-      socket.on('drain', pour).on('connect', pour);
-      socket.on('close', () => setTimeout(begin, 10, n));
+
+  /** Asks for nonsense as fast as the connection takes it. */
+  async flood() {
+    const client = await connect();
+    client.on('error', () => {});
+    const flood = (): void => {
+      for (let n = 0; n < 100 && !client.stream.writableNeedDrain; n++) {
+        client.publish(TOPIC, JSON.stringify({ command: 'nonsense', arguments: { n } }));
+      }
+      setTimeout(flood, 1);
     };
-    for (let n = 0; n < 4; n++) begin(n);
+    flood();
   },
-  idle() {
+
+  /** Connects, says who it is, and is silent. */
+  async idle() {
+    const clients: Promise<MqttClient>[] = [];
     for (let n = 0; n < IDLE; n++) {
-      const socket = reach(`127.0.0.${2 + Math.floor(n / PER_ADDRESS)}`);
-      socket.resume();
-      socket.write(hello(`idle${n}`));
+      clients.push(connect());
+      if (n % 25 === 0) await Promise.all(clients);
     }
+    await Promise.all(clients);
+  },
+
+  /** Connects and does not even say who it is, over and over. */
+  async strangers() {
+    const again = (): void => {
+      const socket = connectTcp({ host: '127.0.0.1', port: PORT });
+      socket.on('error', () => {});
+      socket.once('close', () => setTimeout(again, 10));
+    };
+    for (let n = 0; n < IDLE; n++) again();
   },
 };
 
-ATTACKS[kind]?.();
-setInterval(() => {}, 60_000);
+const attack = KINDS[process.argv[2] ?? ''];
+if (!attack) throw new Error(`no such attack; there are ${Object.keys(KINDS).join(', ')}`);
+await attack();
+process.stdout.write('ready\n');
+await once(process, 'SIGTERM');
+process.exit(0);

@@ -63,7 +63,7 @@ interface Outcome {
 }
 
 /** As cameras send it: to be copied, not encoded. */
-export async function encodedFootage(dir: string): Promise<string> {
+async function encodedFootage(dir: string): Promise<string> {
   const film = join(dir, 'street.mp4');
   await promisify(execFile)('ffmpeg', [
     ...['-v', 'error', '-i', await requireFootage(), '-an', '-c:v', 'libx264', '-preset', 'veryfast'],
@@ -89,7 +89,7 @@ async function measure(
     await agent.message(({ topic }) => topic === 'event.new');
     await delay(WARM_UP_MS);
     const before = await sums(agent);
-    const latenciesMs = await eventLatenciesMs(agent);
+    const latenciesMs = await listen(agent);
     const after = await sums(agent);
     const mean = (name: keyof Sums): number =>
       (after[name].ms - before[name].ms) / (after[name].count - before[name].count);
@@ -106,7 +106,7 @@ async function measure(
 }
 
 /** Latencies of new events, as a client of its own meets them. */
-export async function eventLatenciesMs(agent: TestAgent): Promise<readonly number[]> {
+async function listen(agent: TestAgent): Promise<readonly number[]> {
   const latenciesMs: number[] = [];
   const enough = new AbortController();
   const timeout = AbortSignal.timeout(LONGEST_MS);
@@ -177,7 +177,7 @@ async function compare(film: string): Promise<string> {
 }
 
 /** The smallest value that at least `share` of all do not exceed. */
-export function quantile(values: readonly number[], share: number): number {
+function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
 }
