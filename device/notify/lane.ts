@@ -172,17 +172,13 @@ export class Lane {
       const { promise } = this.#news;
       if (!(await this.#ledger.untilStored(() => this.#takeNews()))) return;
       const { clock, receiver } = this.#o;
-      const heldMs = this.#notBeforeMs - clock.monotonicMs();
-      if (heldMs > 0) {
-        await this.#pause(promise, Math.min(heldMs, POLL_MS));
-        continue;
-      }
       const rules = {
         ...this.#policy,
         settleMs: receiver.settleMs,
         waitMs: (key: string) => this.#limiter.waitMs(key, clock.monotonicMs()),
       };
       const step = nextSend(this.#ledger.notices, rules, clock.utcMs());
+      const heldMs = this.#notBeforeMs - clock.monotonicMs();
       if (step.kind === 'wait') await this.#pause(promise, Math.min(step.forMs ?? Infinity, POLL_MS));
       else if (step.kind === 'fold') {
         const noticeId = `digest-${clock.utcMs().toString(36)}`;
@@ -195,7 +191,8 @@ export class Lane {
           );
         if (await this.#ledger.untilStored(() => this.#ledger.step(fold)))
           this.#folded += step.notices.length;
-      } else {
+      } else if (heldMs > 0) await this.#pause(promise, Math.min(heldMs, POLL_MS));
+      else {
         const failure = await this.#tell('send', step.notice);
         if (!failure) delays = backoff(RETRY);
         else if (!failure.isFinal) {
@@ -308,7 +305,9 @@ export class Lane {
   }
 
   #onStep(attempts: readonly Attempt[]): void {
+    const { channel, meter } = this.#o;
     for (const { outcome, noticeId } of attempts) {
+      meter.count('spyoncino_notifications_total', { channel, outcome });
       if (outcome !== 'queued' || !this.#ledger.has(noticeId)) continue;
       this.#publish('queued', this.#ledger.now({ noticeId }), 'send', null);
     }

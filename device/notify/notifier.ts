@@ -84,7 +84,7 @@ export class Notifier implements Module, ModulePausing {
 
   /** What each receiver says to a message that nobody waits for: null when it takes it. */
   async test(notice: Notice): Promise<ReadonlyMap<string, ErrorReport | null>> {
-    const { trouble } = this.#receivers;
+    const trouble = this.#receivers.trouble ?? (this.#o.isStandby ? this.#quiet() : null);
     if (trouble) throw CodedError.of(trouble);
     const answers = [...this.#lanes.values()].map(async (lane): Promise<[string, ErrorReport | null]> => [
       lane.name,

@@ -45,6 +45,7 @@ const SLOW_WEBHOOK = { name: 'slow-webhook', topic: 'notify.webhook.send', laten
 const GATEWAY_TOPICS = [
   'status.health.summary',
   'status.bus',
+  'notify.telegram.sent',
   'analytics.persistence.cursor',
   'storage.stats',
 ];

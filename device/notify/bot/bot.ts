@@ -157,7 +157,7 @@ export class TelegramBot implements Part {
       return;
     }
     this.#tasks.run('command', async () => {
-      if (callbackId !== null)
+      if (callbackId !== null && this.#o.access.roleOf(words.userId) !== null)
         await this.#api!.answerCallbackQuery(callbackId, {}, this.#limit(CALL_LIMIT_MS));
       const reply = await this.#answer(words);
       if (reply) await this.#reply(words.chatId, reply);
