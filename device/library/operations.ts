@@ -7,6 +7,19 @@ import { materialiseClip } from './materialise.ts';
 import { markUploaded, outboxDone, outboxTake, registerConsumers } from './outbox.ts';
 import { protect } from './protect.ts';
 import { reconcile } from './reconcile.ts';
+import { remoteManifest, remoteManifestDue, remoteManifestWritten } from './remote-manifest.ts';
+import {
+  remoteBacklog,
+  remoteEnrol,
+  remoteEntries,
+  remoteFailed,
+  remoteGone,
+  remoteMissing,
+  remoteNext,
+  remoteReady,
+  remoteUploading,
+  remoteVerified,
+} from './remote.ts';
 import { cleanup } from './retention/cleanup.ts';
 import { libraryStats } from './stats.ts';
 import { timeline } from './timeline.ts';
@@ -34,6 +47,19 @@ export const OPERATIONS = {
   outboxTake,
   outboxDone,
   markUploaded,
+  remoteEnrol,
+  remoteNext,
+  remoteReady,
+  remoteUploading,
+  remoteVerified,
+  remoteFailed,
+  remoteGone,
+  remoteMissing,
+  remoteBacklog,
+  remoteEntries,
+  remoteManifestDue,
+  remoteManifest,
+  remoteManifestWritten,
 } satisfies Record<string, (context: LibraryContext, argument: never) => unknown>;
 
 export type Operations = typeof OPERATIONS;
