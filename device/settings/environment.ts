@@ -1,8 +1,9 @@
 /**
  * The environment as a layer over config.yaml: `SPYONCINO_BUS__PORT=1884` is `bus.port: 1884`,
  * `SPYONCINO_CAMERAS__PORCH__RTSP_URL=…` is that key of camera `porch` (made if there is none);
- * `SPYONCINO_CAMERAS__PORCH__PASSWORD` and `SPYONCINO_BUS__BRIDGE__PASSWORD` are those of secrets.yaml. Text is taken
- * as it is, everything else is read as YAML. An empty variable counts as unset, as compose files cannot leave one out.
+ * `SPYONCINO_CAMERAS__PORCH__PASSWORD`, `SPYONCINO_BUS__BRIDGE__PASSWORD` and
+ * `SPYONCINO_STORAGE__REMOTE__SECRET_ACCESS_KEY` are those of secrets.yaml. Text is taken as it is, everything else
+ * is read as YAML. An empty variable counts as unset, as compose files cannot leave one out.
  */
 import { parse } from 'yaml';
 import { nearest } from './nearest.ts';
@@ -19,6 +20,12 @@ export interface EnvironmentLayer {
 }
 
 const PREFIX = 'SPYONCINO_';
+
+/** Keys of secrets.yaml that have no place in config.yaml. */
+const SECRETS = new Set([
+  'bus.bridge.password',
+  ...['access_key_id', 'secret_access_key', 'session_token'].map((key) => `storage.remote.${key}`),
+]);
 
 /** Writes what `env` says into `config` and `secrets`. */
 export function applyEnvironment(
@@ -45,7 +52,7 @@ export function applyEnvironment(
       origins.set(JSON.stringify(path), name);
       if (path.length === 3 && section === 'cameras' && keys[1] === 'password') {
         setAt(secrets, ['cameras', idAt(config, path), 'password'], text);
-      } else if (path.join('.') === 'bus.bridge.password') setAt(secrets, path, text);
+      } else if (SECRETS.has(path.join('.'))) setAt(secrets, path, text);
       else setAt(config, path, read(text, schemaOf(path, schema)));
     } catch (error) {
       problems.push({ path: [name], text: (error as Error).message });

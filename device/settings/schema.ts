@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { bus } from './schema-bus.ts';
+import { remote, remoteSecrets } from './schema-remote.ts';
 import {
   bounds,
   fraction,
@@ -296,6 +297,12 @@ export const config = z.strictObject({
       low_space_threshold_gb: z.number().min(0).default(1).meta(help('Kept free on the disk')),
       cleanup_interval_seconds: whole(1, 86_400).default(30).meta(help('How often space is looked at')),
       retention: retention(7, 30).meta(help('For all cameras together; protected footage never goes')),
+      remote: remote
+        .refine((given) => !given.enabled || (given.endpoint && (given.bucket ?? given.bucket_name)), {
+          error: 'needs endpoint and bucket where it is enabled',
+          when: isObject,
+        })
+        .prefault({}),
     })
     .prefault({}),
 });
@@ -312,6 +319,11 @@ export const secrets = z.strictObject({
         .strictObject({ username: words.nullish(), password: z.string().nullish() })
         .prefault({})
         .meta(help('Of the other broker')),
+    })
+    .prefault({}),
+  storage: z
+    .strictObject({
+      remote: remoteSecrets.prefault({}).meta(help('Keys of the server with the bucket')),
     })
     .prefault({}),
 });

@@ -41,6 +41,7 @@ const OWNED_PACKAGES: Readonly<Record<string, string>> = {
   '@fastify': 'dashboard',
   ws: 'gateway',
   '@peculiar/x509': 'tls',
+  minio: 'sync',
 };
 
 /** What is wrong with `file` (a path from the repository's root) importing `specifier`; null when nothing is. */
