@@ -28,6 +28,7 @@ import { StatusDesk } from './status-desk.ts';
 import { StorageDesk } from './storage-desk.ts';
 import { certificatesFor, openSurfaces, type Surfaces } from './surfaces.ts';
 import { hostNames, Tls } from './tls/index.ts';
+import { UploadDesk } from './upload-desk.ts';
 
 export interface AppOptions {
   /** Ours from now on: it is told how the agent is, and closed with it. */
@@ -190,6 +191,22 @@ export async function startApp(options: AppOptions): Promise<App> {
   const storageDesk = storage;
   staged('storage', () => storageDesk.stop());
 
+  const uploads = new UploadDesk({
+    settings: settings.remote,
+    isStandby: env['SPYONCINO_STANDBY'] === '1',
+    dataDir,
+    library,
+    bus,
+    meter,
+    clock,
+    log,
+  });
+  const tellConsumers = (): void => library.registerConsumers(uploads.consumers);
+  tellConsumers();
+  uploads.start();
+  building.defer(() => uploads.stop());
+  building.use(broker.tap(({ topic }) => uploads.heard(topic)));
+
   const modules = (): readonly Module[] =>
     modulesOf({
       cameras,
@@ -197,6 +214,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       storage: storageDesk,
       library,
       others: [
+        uploads.module(),
         ...(surfaces?.modules ?? []),
         ...bridgeModule(broker),
         ...(tester
@@ -224,6 +242,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       cameras,
       library,
       storage: storageDesk,
+      uploads,
       config,
       toggleScenario: tester && ((name, isArmed) => tester.toggle(name, isArmed)),
       clock,
@@ -276,6 +295,10 @@ export async function startApp(options: AppOptions): Promise<App> {
     for (const step of steps) {
       if (step.kind === 'service') {
         if (step.service === 'detector') await detector.restart(now.detection);
+        if (step.service === 'uploads') {
+          await uploads.restart(now.remote);
+          tellConsumers();
+        }
         if (step.service === 'outputs') original.setRateLimit(now.outputs.rateLimit);
         continue;
       }

@@ -7,12 +7,14 @@ import type { Clock } from './kernel/clock.ts';
 import type { Library } from './library/index.ts';
 import type { ConfigKeeper, UpdateResult } from './settings/index.ts';
 import type { StorageDesk } from './storage-desk.ts';
+import type { UploadDesk } from './upload-desk.ts';
 
 export interface HandlersOptions {
   readonly modules: () => readonly Module[];
   readonly cameras: Cameras;
   readonly library: Library;
   readonly storage: StorageDesk;
+  readonly uploads: UploadDesk;
   readonly config: ConfigKeeper;
   /** null while the resilience tester is not loaded. */
   readonly toggleScenario: ((name: string, enabled: boolean) => void) | null;
@@ -57,6 +59,16 @@ export function createHandlers(o: HandlersOptions): Handlers {
     }),
 
     'storage.cleanup': async ({ arguments: { mode } }) => await o.storage.cleanUpNow(mode === 'aggressive'),
+    'storage.compare': async () => {
+      const { missing, orphaned, totalLocal, totalRemote, queuedAgain } = await o.uploads.compare();
+      return {
+        missing: missing.length,
+        orphaned: orphaned.length,
+        total_local: totalLocal,
+        total_remote: totalRemote,
+        queued_again: queuedAgain,
+      };
+    },
     'storage.protect': async ({ arguments: { id, protected: isProtected } }) =>
       await o.library.ask('protect', { id, isProtected }),
 

@@ -48,7 +48,10 @@ export const COUNTERS = {
     labels: ['class', 'reason'],
   },
   spyoncino_uploaded_bytes_total: { help: 'Bytes of objects that are in the bucket', labels: ['kind'] },
-  spyoncino_upload_failures_total: { help: 'Attempts that failed, by code of the reason', labels: ['reason'] },
+  spyoncino_upload_failures_total: {
+    help: 'Attempts that failed, by code of the reason',
+    labels: ['reason'],
+  },
   spyoncino_drops_total: {
     help: 'What was given up, where and why',
     /** e.g. stage=analysis reason=busy, stage=detect reason=superseded, stage=record reason=disk_slow */

@@ -51,7 +51,7 @@ export type RemoteAttempt = Pick<RemoteObject, 'no' | 'revision'>;
 /** What is known of an object that is, or may be, in the bucket. */
 export type RemoteEntry = Pick<
   RemoteObject,
-  'no' | 'key' | 'kind' | 'cameraId' | 'path' | 'sizeBytes' | 'state' | 'verifiedUtcMs'
+  'no' | 'key' | 'sizeBytes' | 'state' | 'uploadId' | 'verifiedUtcMs'
 >;
 
 /** What waits to be sent. */

@@ -216,7 +216,7 @@ export const TOPICS = {
       sha256,
       etag: z.string(),
       start_ts: utcMs,
-      waited_ms: z.number().meta({ description: 'from the commit of what it shows to now' }),
+      waited_ms: z.number().meta({ description: 'from the end of what it shows to now' }),
     }),
   },
   'storage.s3.synced': {

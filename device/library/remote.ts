@@ -175,8 +175,8 @@ export function remoteReady(
   }: RemoteAttempt & { path: string; sizeBytes: number; sha256: string },
 ): void {
   store.run(
-    `UPDATE remote SET state = 'queued', path = ?, media = ?, size_bytes = ?, sha256 = ?, changed_ms = ?
-     WHERE no = ? AND revision = ? AND state = 'local'`,
+    `UPDATE remote SET state = CASE state WHEN 'local' THEN 'queued' ELSE state END, path = ?, media = ?, size_bytes = ?, sha256 = ?, changed_ms = ?
+     WHERE no = ? AND revision = ? AND ${IS_OPEN}`,
     ...[path, media, sizeBytes, Buffer.from(sha256, 'hex'), Math.round(clock.utcMs()), no, revision],
   );
 }
@@ -294,9 +294,8 @@ export function remoteEntries(
   { after, limit }: { after: string; limit: number },
 ): readonly RemoteEntry[] {
   return store.all<RemoteEntry>(
-    `SELECT remote.no, key, kind, camera_id AS cameraId, path, size_bytes AS sizeBytes, state,
-       verified_ms AS verifiedUtcMs
-     FROM remote JOIN camera ON camera.no = remote.camera WHERE key > ? ORDER BY key LIMIT ?`,
+    `SELECT no, key, size_bytes AS sizeBytes, state, upload_id AS uploadId, verified_ms AS verifiedUtcMs
+     FROM remote WHERE key > ? ORDER BY key LIMIT ?`,
     ...[after, limit],
   );
 }

@@ -42,7 +42,9 @@ export const remote = z.strictObject({
     .meta(help('Leads all keys; null: `<node.id>/`. Several devices in one bucket need different ones')),
   ca_file: words
     .nullish()
-    .meta(help('PEM file of who vouches for the server, relative to this file; null: whom the system trusts')),
+    .meta(
+      help('PEM file of who vouches for the server, relative to this file; null: whom the system trusts'),
+    ),
   kinds: z
     .array(z.enum(REMOTE_KINDS))
     .min(1)
