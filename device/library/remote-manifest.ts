@@ -36,11 +36,12 @@ export function remoteManifest(
      ORDER BY start_ms, key`,
     ...[cameraId, startMs, startMs + DAY_MS],
   );
-  return rows.map(({ sha256, coverage, ...row }) => ({
-    ...row,
-    sha256: Buffer.from(sha256).toString('hex'),
-    coverage: coverage === null ? null : coverageIn(coverage),
-  }));
+  return rows.map((row) =>
+    Object.assign(row, {
+      sha256: Buffer.from(row.sha256).toString('hex'),
+      coverage: row.coverage === null ? null : coverageIn(row.coverage),
+    }),
+  );
 }
 
 const coverageIn = (json: string): Coverage[] =>

@@ -44,7 +44,14 @@ export function manifestText(
     day,
     written_ts: Math.round(writtenUtcMs),
     objects: entries.map(({ key, kind, id, startUtcMs, endUtcMs, sizeBytes, sha256, etag }) => ({
-      ...{ key, kind, id, start_ts: startUtcMs, end_ts: endUtcMs, size_bytes: sizeBytes, sha256, etag },
+      key,
+      kind,
+      id,
+      start_ts: startUtcMs,
+      end_ts: endUtcMs,
+      size_bytes: sizeBytes,
+      sha256,
+      etag,
     })),
     coverage: coverageOf(entries).map(({ startUtcMs, endUtcMs }) => ({
       start_ts: startUtcMs,
@@ -67,9 +74,15 @@ export function parseManifest(key: string, text: string): Manifest {
   const { camera_id, day, written_ts, objects, coverage } = parsed.data;
   return {
     ...{ cameraId: camera_id, day, writtenUtcMs: written_ts },
-    objects: objects.map(({ start_ts, end_ts, size_bytes, ...rest }) => ({
-      ...rest,
-      ...{ startUtcMs: start_ts, endUtcMs: end_ts, sizeBytes: size_bytes },
+    objects: objects.map(({ key, kind, id, start_ts, end_ts, size_bytes, sha256, etag }) => ({
+      key,
+      kind,
+      id,
+      startUtcMs: start_ts,
+      endUtcMs: end_ts,
+      sizeBytes: size_bytes,
+      sha256,
+      etag,
     })),
     coverage: coverage.map(({ start_ts, end_ts }) => ({ startUtcMs: start_ts, endUtcMs: end_ts })),
   };

@@ -197,7 +197,7 @@ export class Remote implements Disposable {
       ),
     );
     await drain(response);
-    const etag = bare(String(response.headers.etag ?? ''));
+    const etag = bare(response.headers.etag ?? '');
     if (/^[0-9a-f]{32}$/.test(etag) && etag !== content.md5 && !this.#isSealed(response)) {
       throw new CodedError('S3_CORRUPTED', `part ${part} of ${key}`);
     }
