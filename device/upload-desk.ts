@@ -4,7 +4,7 @@ import { CodedError } from './contract/errors.ts';
 import type { Meter } from './contract/metrics.ts';
 import type { Module, ModuleHealth } from './contract/modules.ts';
 import type { RemoteSettings } from './contract/settings.ts';
-import type { RemoteBacklog, RemoteKind, RemoteObject } from './contract/sync.ts';
+import type { RemoteKind, RemoteObject } from './contract/sync.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Log } from './kernel/log.ts';
 import { Slot, type Part } from './kernel/slot.ts';
@@ -95,7 +95,7 @@ export class UploadDesk {
       return { status: 'disabled', reasons, details: { bucket, prefix } };
     }
     const reasons = this.#reasons(settings);
-    const { objects, bytes, oldestUtcMs } = this.#uploader?.backlog ?? NO_BACKLOG;
+    const backlog = this.#uploader?.backlog ?? null;
     const last_result = this.#lastResult;
     return {
       status: reasons.length === 0 ? 'healthy' : 'degraded',
@@ -103,9 +103,9 @@ export class UploadDesk {
       details: {
         bucket,
         prefix,
-        queue_size: objects,
-        queue_bytes: bytes,
-        oldest_ts: oldestUtcMs,
+        queue_size: backlog?.objects ?? null,
+        queue_bytes: backlog?.bytes ?? null,
+        oldest_ts: backlog?.oldestUtcMs ?? null,
         last_result,
       },
     };
@@ -198,8 +198,6 @@ export class UploadDesk {
     });
   }
 }
-
-const NO_BACKLOG: RemoteBacklog = { objects: 0, bytes: 0, oldestUtcMs: null };
 
 /** The ledger, as the uploader knows it, in the library. */
 export const ledgerOf = (library: Pick<Library, 'ask'>): Ledger => ({

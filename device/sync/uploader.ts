@@ -50,7 +50,7 @@ export class Uploader {
   #remote: Remote | null = null;
   #wake = Promise.withResolvers<void>();
   #trouble: { report: ErrorReport; delays: Generator<number, never>; untilMonotonicMs: number } | null = null;
-  #backlog: RemoteBacklog = { objects: 0, bytes: 0, oldestUtcMs: null };
+  #backlog: RemoteBacklog | null = null;
   #compareAtMonotonicMs = Infinity;
 
   constructor(options: UploaderOptions) {
@@ -80,7 +80,8 @@ export class Uploader {
     return this.#trouble?.report ?? null;
   }
 
-  get backlog(): RemoteBacklog {
+  /** null until it was looked for. */
+  get backlog(): RemoteBacklog | null {
     return this.#backlog;
   }
 
