@@ -40,8 +40,9 @@ export async function compare({ ledger, list, startedUtcMs }: CompareOptions): P
   const uploadIds = new Set<string>();
   const expect = (entry: RemoteEntry, listed: Listed | null): void => {
     if (entry.uploadId !== null) uploadIds.add(entry.uploadId);
+    if (entry.verifiedUtcMs === null) return;
     // What was verified only after the listing began may not be in it.
-    if (entry.verifiedUtcMs === null || entry.verifiedUtcMs >= startedUtcMs) return;
+    if (!listed && entry.verifiedUtcMs >= startedUtcMs) return;
     totalLocal++;
     const isSettled = entry.state === 'verified' || entry.state === 'expired';
     if (!listed || (isSettled && listed.sizeBytes !== entry.sizeBytes)) missing.push(entry);

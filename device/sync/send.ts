@@ -33,11 +33,11 @@ type Whole = RemoteObject & { readonly path: string; readonly sizeBytes: number;
 export async function sendObject(o: SendOptions, given: RemoteObject): Promise<Sent> {
   const object = await withFile(o, given);
   const { ledger, remote } = o;
-  const there = hasBegun(given) ? await remote.head(object.key) : null;
-  if (there && isSame(object, there)) return await finish(o, object, there);
-
   await using file = await open(join(o.dataDir, object.path));
   const pieces = piecesOf(object.sizeBytes, o.partBytes);
+  const there = hasBegun(given) ? await remote.head(object.key) : null;
+  if (there && isSame(object, there, await etagOf(file, pieces))) return await finish(o, object, there);
+
   const only = pieces.length === 1 ? pieces[0] : undefined;
   let etag: string;
   if (only) {
@@ -50,19 +50,29 @@ export async function sendObject(o: SendOptions, given: RemoteObject): Promise<S
     etag = etagOfParts(await sendParts(o, object, file, pieces));
   }
   const now = await remote.head(object.key);
-  // Of a multipart upload some servers give the digest of the whole, which nobody knows here.
-  const isComparable = now?.hasDigest && (only !== undefined || now.etag.includes('-'));
-  if (!now || !isSame(object, now) || (isComparable && now.etag !== etag)) {
-    throw new CodedError('S3_CORRUPTED', object.key);
-  }
+  if (!now || !isSame(object, now, etag)) throw new CodedError('S3_CORRUPTED', object.key);
   return await finish(o, object, now);
 }
 
 /** Bytes of it may be there already. */
 const hasBegun = ({ state, attempts }: RemoteObject): boolean => state === 'uploading' || attempts > 0;
 
-const isSame = ({ sizeBytes, sha256 }: Whole, there: RemoteHead): boolean =>
-  there.sizeBytes === sizeBytes && there.sha256 === sha256;
+/**
+ * Its SHA-256 was noted beside the object before it was sent, and does not say what arrived; the ETag does, if it is
+ * a digest. Of a multipart upload some servers give the digest of the whole, which is not compared.
+ */
+function isSame({ sizeBytes, sha256 }: Whole, there: RemoteHead, etag: string): boolean {
+  if (there.sizeBytes !== sizeBytes || there.sha256 !== sha256) return false;
+  const isComparable = there.hasDigest && (there.etag.includes('-') || !etag.includes('-'));
+  return !isComparable || there.etag === etag;
+}
+
+/** Of the file, if it was sent in these pieces. */
+async function etagOf(file: FileHandle, pieces: readonly Piece[]): Promise<string> {
+  const parts: RemotePart[] = [];
+  for (const piece of pieces) parts.push({ part: piece.part, etag: (await readPiece(file, piece, null)).md5 });
+  return parts.length === 1 ? parts[0]!.etag : etagOfParts(parts);
+}
 
 const attempt = ({ no, revision }: RemoteObject) => ({ no, revision });
 

@@ -29,7 +29,11 @@ interface Mark {
   readonly meet: (socket: Socket, peer: Socket, chunk: Buffer) => void;
 }
 
-export async function startProxy(serverPort: number): Promise<Proxy> {
+/** `onSent` sees what goes to the server. */
+export async function startProxy(
+  serverPort: number,
+  onSent: (chunk: Buffer) => void = () => {},
+): Promise<Proxy> {
   const sockets = new Set<Socket>();
   const marks: Mark[] = [];
   let [sentBytes, cuts] = [0, 0];
@@ -60,6 +64,7 @@ export async function startProxy(serverPort: number): Promise<Proxy> {
     own(upstream);
     client.on('data', (chunk: Buffer) => {
       sentBytes += chunk.byteLength;
+      onSent(chunk);
       for (let mark = marks[0]; mark && mark.bytes <= sentBytes; mark = marks[0]) {
         marks.shift();
         mark.meet(client, upstream, chunk);

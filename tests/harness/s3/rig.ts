@@ -160,12 +160,16 @@ function startUploader(index: LibraryContext, dataDir: string, settings: RemoteS
   };
 }
 
-/** All objects, as another client of the server sees them; keys without the prefix. */
-export async function readBucket(port: number, prefix = PREFIX): Promise<ReadonlyMap<string, Stored>> {
-  const client = new Client({
+/** Another client of the server. */
+export const clientOf = (port: number): Client =>
+  new Client({
     ...{ endPoint: '127.0.0.1', port, useSSL: false, accessKey: S3_KEY, secretKey: S3_KEY },
     region: 'us-east-1',
   });
+
+/** All objects, as another client of the server sees them; keys without the prefix. */
+export async function readBucket(port: number, prefix = PREFIX): Promise<ReadonlyMap<string, Stored>> {
+  const client = clientOf(port);
   const found = new Map<string, Stored>();
   for await (const { name, size } of client.listObjectsV2(BUCKET, '', true) as AsyncIterable<{
     name: string;
