@@ -70,7 +70,8 @@ function isSame({ sizeBytes, sha256 }: Whole, there: RemoteHead, etag: string): 
 /** Of the file, if it was sent in these pieces. */
 async function etagOf(file: FileHandle, pieces: readonly Piece[]): Promise<string> {
   const parts: RemotePart[] = [];
-  for (const piece of pieces) parts.push({ part: piece.part, etag: (await readPiece(file, piece, null)).md5 });
+  for (const piece of pieces)
+    parts.push({ part: piece.part, etag: (await readPiece(file, piece, null)).md5 });
   return parts.length === 1 ? parts[0]!.etag : etagOfParts(parts);
 }
 

@@ -122,7 +122,11 @@ const xml = (status: string, code: string, more = ''): string => {
 
 test.each([
   ['SlowDown', xml('503 Slow Down', 'SlowDown'), 'S3_SLOW_DOWN'],
-  ['503 that says nothing', 'HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n', 'S3_UNAVAILABLE'],
+  [
+    '503 that says nothing',
+    'HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n',
+    'S3_UNAVAILABLE',
+  ],
   ['500', xml('500 Internal Server Error', 'InternalError'), 'S3_UNAVAILABLE'],
   ['507', xml('507 Insufficient Storage', 'XMinioStorageFull'), 'S3_FULL'],
   ['a clock that is wrong', xml('403 Forbidden', 'RequestTimeTooSkewed'), 'S3_CLOCK_SKEW'],
@@ -175,9 +179,9 @@ test('with the bucket in the host name', async () => {
     asked.push(host);
     hear(null, [{ address: '127.0.0.1', family: 4 }]);
   }) as never);
-  await using run = rig.start({ pathStyle: false, endpoint: `http://localhost:${rig.proxy.port}` });
+  await using run = rig.start({ pathStyle: false, endpoint: `http://s3.localhost:${rig.proxy.port}` });
   await run.drained();
-  expect(new Set(asked)).toEqual(new Set([`${BUCKET}.localhost`]));
+  expect(new Set(asked)).toEqual(new Set([`${BUCKET}.s3.localhost`]));
   expect(footageIn(await rig.bucket())).toEqual(expected(planted));
 });
 
@@ -199,7 +203,12 @@ test('bucket and ledger are compared in both directions; what is missing is sent
   const planted = await rig.plant(6, () => 5000);
   await using run = rig.start();
   await run.drained();
-  expect(await run.uploader.compare()).toMatchObject({ missing: [], orphaned: [], totalLocal: 6, totalRemote: 6 });
+  expect(await run.uploader.compare()).toMatchObject({
+    missing: [],
+    orphaned: [],
+    totalLocal: 6,
+    totalRemote: 6,
+  });
 
   const client = clientOf(rig.server.port);
   await client.removeObject(BUCKET, PREFIX + planted[1]!.key);
