@@ -126,9 +126,7 @@ async function sendParts(
   const noted = new Map(object.parts.map(({ part, etag }) => [part, etag]));
   const whole = createHash('sha256');
   const parts: RemotePart[] = [];
-  for (const piece of pieces) {
-    const content = await readPiece(file, piece, whole);
-    const { part } = piece;
+  for await (const [{ part }, content] of readAhead(file, pieces, whole)) {
     const has = known.get(part);
     // Where ETags are no digests, the ledger knows which one was given for this part.
     if (has !== undefined && (has === content.md5 || has === noted.get(part))) {
@@ -159,6 +157,28 @@ async function resume(
   const uploadId = await remote.begin(object.key, about(object));
   await ledger.uploading({ ...attempt(object), uploadId, parts: [] });
   return { uploadId, known: new Map() };
+}
+
+/** The pieces in their order; while one is sent, the next is read. */
+async function* readAhead(
+  file: FileHandle,
+  pieces: readonly Piece[],
+  whole: Hash,
+): AsyncGenerator<readonly [Piece, Content]> {
+  const read = (piece: Piece | undefined): Promise<Content> | null =>
+    piece ? readPiece(file, piece, whole) : null;
+  let ahead = read(pieces[0]);
+  try {
+    for (const [n, piece] of pieces.entries()) {
+      const content = await ahead!;
+      ahead = read(pieces[n + 1]);
+      // Whoever goes on asks for it; whoever does not has another trouble.
+      ahead?.catch(() => {});
+      yield [piece, content];
+    }
+  } finally {
+    await ahead?.catch(() => {});
+  }
 }
 
 /** At a time; so long nothing else happens in this process. */

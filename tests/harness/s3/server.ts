@@ -67,9 +67,10 @@ interface Context {
 
 async function serve(argv: readonly string[]): Promise<void> {
   const [directory = '', bucket = '', mode, port, certFile, keyFile] = argv;
-  // Without types; made for an older Node, and loud about it.
+  // Made for an older Node, and loud about it.
   process.removeAllListeners('warning');
-  const { default: S3rver } = (await import('s3rver' as string)) as {
+  const untyped: string = 's3rver';
+  const { default: S3rver } = (await import(untyped)) as {
     default: new (options: object) => { middleware: unknown[]; run(): Promise<{ port: number }> };
   };
   const server = new S3rver({

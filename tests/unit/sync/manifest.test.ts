@@ -21,7 +21,7 @@ test('a manifest is read back as it was written', () => {
   const about = { cameraId: 'porch', day: '2026-11-25', writtenUtcMs: 99 };
   expect(parseManifest('k', manifestText(about, entries))).toEqual({
     ...about,
-    objects: entries.map(({ coverage: _, ...object }) => object),
+    objects: entries.map(({ coverage: _coverage, ...object }) => object),
     coverage: [
       { startUtcMs: 0, endUtcMs: 10 },
       { startUtcMs: 20, endUtcMs: 30 },
