@@ -26,6 +26,8 @@ export interface UploadRigOptions {
   readonly settings?: Partial<RemoteSettings>;
   /** As `isExtended` of the server. */
   readonly isExtended?: boolean;
+  /** As `tls` of the server; `bucket` cannot look into it then. */
+  readonly tls?: { readonly certFile: string; readonly keyFile: string };
 }
 
 export interface UploadRig extends AsyncDisposable {
@@ -65,7 +67,10 @@ export async function uploadRig(options: UploadRigOptions = {}): Promise<UploadR
   const dataDir = join(folder, 'data');
   const directory = join(folder, 'server');
   const server = building.use(
-    await startS3Server({ directory, bucket: BUCKET, isExtended: options.isExtended ?? true }),
+    await startS3Server({
+      ...{ directory, bucket: BUCKET, isExtended: options.isExtended ?? true },
+      ...(options.tls ? { tls: options.tls } : {}),
+    }),
   );
   const proxy = building.use(await startProxy(server.port));
   const index = building.use(await openIndex(dataDir));
