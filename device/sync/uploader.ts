@@ -29,6 +29,8 @@ export interface UploaderOptions {
 const ENROL_BATCH = 200;
 /** Nothing is told of what is committed, so it is looked for. */
 const IDLE_MS = 2000;
+/** While much waits; counting it takes a while then. */
+const COUNT_MS = 5000;
 /** An object that alone cannot be sent is tried again after this long, then more and more rarely. */
 const OBJECT_RETRY_MS = { first: 30_000, most: 3_600_000 };
 const OUTAGE_MS = { firstMs: 500, maxMs: 60_000 };
@@ -51,6 +53,7 @@ export class Uploader {
   #wake = Promise.withResolvers<void>();
   #trouble: { report: ErrorReport; delays: Generator<number, never>; untilMonotonicMs: number } | null = null;
   #backlog: RemoteBacklog | null = null;
+  #countAtMonotonicMs = 0;
   #compareAtMonotonicMs = Infinity;
 
   constructor(options: UploaderOptions) {
@@ -118,7 +121,7 @@ export class Uploader {
     if (clock.monotonicMs() < (this.#trouble?.untilMonotonicMs ?? 0)) return false;
     this.#remote ??= await this.#open();
     const enrolled = await ledger.enrol(ENROL_BATCH);
-    this.#tellBacklog(await ledger.backlog());
+    if (clock.monotonicMs() >= this.#countAtMonotonicMs) await this.#count();
     const atOnce = this.#trouble ? 1 : settings.maxConcurrency;
     if (this.#sending.size < atOnce) {
       const kinds = kindsNow(settings, new Date(clock.utcMs()));
@@ -129,6 +132,7 @@ export class Uploader {
       }
     }
     if (this.#sending.size > 0) return enrolled > 0;
+    await this.#count();
     await this.#writeManifests(this.#remote);
     if (clock.monotonicMs() >= this.#compareAtMonotonicMs) await this.#compare(false);
     if (this.#trouble) {
@@ -244,9 +248,11 @@ export class Uploader {
     this.#o.log.info('uploads go on');
   }
 
-  #tellBacklog(backlog: RemoteBacklog): void {
-    this.#backlog = backlog;
-    this.#o.onBacklog(backlog);
+  async #count(): Promise<void> {
+    const { clock, ledger, onBacklog } = this.#o;
+    this.#backlog = await ledger.backlog();
+    this.#countAtMonotonicMs = clock.monotonicMs() + COUNT_MS;
+    onBacklog(this.#backlog);
   }
 
   #waitMs(nowMonotonicMs: number): number {

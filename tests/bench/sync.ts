@@ -65,7 +65,7 @@ export async function benchSync({ rounds }: { rounds: number }): Promise<string>
     }
   }
   const note = hasRclone ? '' : '\nLeft out: rclone (Debian package rclone).';
-  return `Medians of ${rounds}.\n\n${table(rows as [string, string, string, string][])}${note}`;
+  return `Medians of ${rounds}.\n\n${table(rows)}${note}`;
 }
 
 const total = (planted: readonly PlantedObject[]): number =>
