@@ -30,6 +30,7 @@ import { StatusDesk } from './status-desk.ts';
 import { StorageDesk } from './storage-desk.ts';
 import { openSurfaces, type Surfaces } from './surfaces.ts';
 import { hostNames, Tls } from './tls/index.ts';
+import { UploadDesk } from './upload-desk.ts';
 
 export interface AppOptions {
   /** Ours from now on: it is told how the agent is, and closed with it. */
@@ -148,8 +149,23 @@ export async function startApp(options: AppOptions): Promise<App> {
   });
   telling = notify;
   staged('outputs', () => notify.stop());
+  const uploads = new UploadDesk({
+    settings: settings.remote,
+    isStandby: env['SPYONCINO_STANDBY'] === '1',
+    dataDir,
+    library,
+    bus,
+    meter,
+    clock,
+    log,
+  });
   // All who take from the outbox, at once: what waits for anybody else would be forgotten.
-  const tellConsumers = (): void => library.registerConsumers(consumersOf(notify));
+  const tellConsumers = (): void =>
+    library.registerConsumers({ ...consumersOf(notify), ...uploads.consumers });
+  tellConsumers();
+  uploads.start();
+  building.defer(() => uploads.stop());
+  building.use(broker.tap(({ topic }) => uploads.heard(topic)));
   await notify.start();
 
   const runDir = await mkdtemp(join(tmpdir(), 'spyoncino-'));
@@ -221,6 +237,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       storage: storageDesk,
       library,
       others: [
+        uploads.module(),
         ...(surfaces?.modules ?? []),
         ...notify.modules,
         ...(bot ? [bot.module] : []),
@@ -254,6 +271,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       notify,
       botAccess,
       status,
+      uploads,
       config,
       toggleScenario: tester && ((name, isArmed) => tester.toggle(name, isArmed)),
       clock,
@@ -314,6 +332,10 @@ export async function startApp(options: AppOptions): Promise<App> {
           original.setRateLimit(now.outputs.rateLimit);
           await notify.configure(now.outputs.notify);
           await chat.configure(now.outputs.notify.bot);
+        }
+        if (step.service === 'uploads') {
+          await uploads.restart(now.remote);
+          tellConsumers();
         }
         continue;
       }

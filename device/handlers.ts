@@ -9,6 +9,7 @@ import type { BotAccess, Notify } from './notify/index.ts';
 import type { ConfigKeeper, UpdateResult } from './settings/index.ts';
 import type { StatusDesk } from './status-desk.ts';
 import type { StorageDesk } from './storage-desk.ts';
+import type { UploadDesk } from './upload-desk.ts';
 
 export interface HandlersOptions {
   readonly modules: () => readonly Module[];
@@ -18,6 +19,7 @@ export interface HandlersOptions {
   readonly notify: Notify;
   readonly botAccess: BotAccess;
   readonly status: Pick<StatusDesk, 'health'>;
+  readonly uploads: UploadDesk;
   readonly config: ConfigKeeper;
   /** null while the resilience tester is not loaded. */
   readonly toggleScenario: ((name: string, enabled: boolean) => void) | null;
@@ -63,6 +65,16 @@ export function createHandlers(o: HandlersOptions): Handlers {
     }),
 
     'storage.cleanup': async ({ arguments: { mode } }) => await o.storage.cleanUpNow(mode === 'aggressive'),
+    'storage.compare': async () => {
+      const { missing, orphaned, totalLocal, totalRemote, queuedAgain } = await o.uploads.compare();
+      return {
+        missing: missing.length,
+        orphaned: orphaned.length,
+        total_local: totalLocal,
+        total_remote: totalRemote,
+        queued_again: queuedAgain,
+      };
+    },
     'storage.protect': async ({ arguments: { id, protected: isProtected } }) =>
       await o.library.ask('protect', { id, isProtected }),
 

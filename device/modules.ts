@@ -49,11 +49,13 @@ export function partsOf({ modules }: HealthSummary): ReadonlyMap<string, HealthL
   }
   note('detector', modules[DETECTOR]?.status);
   note('storage', modules[STORAGE]?.status);
+  note('uploads', modules[UPLOADS]?.status);
   return parts;
 }
 
 const DETECTOR = 'modules.process.yolo_detector';
 const STORAGE = 'modules.storage.retention';
+const UPLOADS = 'modules.storage.s3_uploader';
 const INPUTS: Readonly<Record<SourceSettings['kind'], string>> = {
   rtsp: 'modules.input.rtsp_camera',
   v4l2: 'modules.input.usb_camera',

@@ -38,6 +38,10 @@ const VERBS: Readonly<Record<string, { summary: string; load(): Promise<{ verb: 
     summary: 'prove that footage was not altered, and where it stands in the chain',
     load: () => import('./verify.ts'),
   },
+  remote: {
+    summary: 'the bucket with copies of the footage: list, verify, restore',
+    load: () => import('./remote.ts'),
+  },
   users: { summary: 'who may sign in, and tokens for programs', load: () => import('./users.ts') },
   version: {
     summary: 'print version, commit, build time and the versions of what does the work',

@@ -55,7 +55,7 @@ const MODULES: readonly { id: string; choice: Choice; aliases: readonly string[]
   { id: 'modules.output.email_notifier', choice: 'optional', aliases: [] },
   { id: 'modules.output.webhook_notifier', choice: 'optional', aliases: [] },
   { id: 'modules.storage.retention', choice: 'always', aliases: ['storage'] },
-  { id: 'modules.storage.s3_uploader', choice: 'absent', aliases: ['s3'] },
+  { id: 'modules.storage.s3_uploader', choice: 'optional', aliases: ['s3'] },
   { id: 'modules.analytics.db_logger', choice: 'always', aliases: ['db-logger'] },
   { id: 'modules.analytics.event_logger', choice: 'absent', aliases: ['analytics'] },
   { id: 'modules.dashboard.control_api', choice: 'always', aliases: ['control-api'] },
@@ -74,7 +74,7 @@ const MODULES: readonly { id: string; choice: Choice; aliases: readonly string[]
 export function parseModules(
   added: readonly string[] = [],
   skipped: readonly string[] = [],
-): Pick<LoadOptions, 'resilience' | 'outputs'> {
+): Pick<LoadOptions, 'resilience' | 'outputs' | 'uploads'> {
   const add = new Map(added.map(moduleBy));
   const skip = new Map(skipped.map(moduleBy));
   for (const [id, choice] of add) {
@@ -91,11 +91,13 @@ export function parseModules(
   });
   return {
     ...(resilience === null ? {} : { resilience }),
+    ...(skip.has(UPLOADER) ? { uploads: false } : {}),
     ...(outputs.length === 0 ? {} : { outputs: Object.fromEntries(outputs) }),
   };
 }
 
 const RESILIENCE = 'modules.status.resilience_tester';
+const UPLOADER = 'modules.storage.s3_uploader';
 const OUTPUTS = {
   telegram: 'modules.output.telegram_notifier',
   webhook: 'modules.output.webhook_notifier',

@@ -72,6 +72,13 @@ export const COMMANDS = {
     target: null,
     arguments: z.strictObject({ mode: z.enum(['normal', 'aggressive']).default('normal') }),
   },
+  'storage.compare': {
+    about:
+      'Lists the bucket and compares it with what should be in it; what is missing there and still here is sent again.',
+    role: 'operator',
+    target: null,
+    arguments: none,
+  },
   'storage.protect': {
     about: 'Footage of an event or clip is never deleted by the agent, until it is released.',
     role: 'operator',

@@ -330,6 +330,89 @@ export const ERRORS = {
     means: 'This node stands by (SPYONCINO_STANDBY): another one tells people.',
     advice: 'Start it without SPYONCINO_STANDBY when it is to tell them itself.',
   },
+  S3_CREDENTIALS_MISSING: {
+    fault: 'operator',
+    means: 'There are no keys for the server with the bucket.',
+    advice:
+      'Set storage.remote.access_key_id and storage.remote.secret_access_key in secrets.yaml; what waits is kept.',
+  },
+  S3_KEY_REJECTED: {
+    fault: 'operator',
+    means: 'The server with the bucket does not accept the keys.',
+    advice: 'Check storage.remote.access_key_id and secret_access_key in secrets.yaml; what waits is kept.',
+  },
+  S3_FORBIDDEN: {
+    fault: 'operator',
+    means: 'The keys are good, but may not do this in the bucket.',
+    advice:
+      'Allow them to list the bucket, and to read, write and abort uploads below the prefix; what waits is kept.',
+  },
+  S3_BUCKET_MISSING: {
+    fault: 'operator',
+    means: 'There is no such bucket.',
+    advice: 'Make the bucket, or mend storage.remote.bucket; what waits is kept.',
+  },
+  S3_REGION_WRONG: {
+    fault: 'operator',
+    means: 'The bucket is in another region.',
+    advice: 'Set storage.remote.region to the one in the message, or to null.',
+  },
+  S3_CLOCK_SKEW: {
+    fault: 'operator',
+    means: 'The clock of this device and that of the server with the bucket differ too much.',
+    advice: 'Let the device keep its time by NTP (`timedatectl`); what waits is kept.',
+  },
+  S3_TLS_FAILED: {
+    fault: 'operator',
+    means: 'The connection to the server with the bucket cannot be trusted.',
+    advice:
+      'Check its certificate and name; set storage.remote.ca_file where it is vouched for by a CA of your own.',
+  },
+  S3_UNREACHABLE: {
+    fault: 'peer',
+    means: 'Nothing answers at the address of the server with the bucket.',
+    advice: 'Check storage.remote.endpoint and the network; what waits is kept and sent later.',
+  },
+  S3_INTERRUPTED: {
+    fault: 'peer',
+    means: 'The connection to the server with the bucket broke.',
+    advice: 'Nothing to do: it goes on where it was.',
+  },
+  S3_SLOW_DOWN: {
+    fault: 'peer',
+    means: 'The server with the bucket asks for fewer requests.',
+    advice: 'Nothing to do: it goes on more slowly. If it lasts, lower storage.remote.max_concurrency.',
+  },
+  S3_UNAVAILABLE: {
+    fault: 'peer',
+    means: 'The server with the bucket cannot work now.',
+    advice: 'Nothing to do but for whoever runs it; what waits is kept and sent later.',
+  },
+  S3_FULL: {
+    fault: 'operator',
+    means: 'There is no more room in the bucket.',
+    advice: 'Give it more, or let a lifecycle rule delete what is old; what waits is kept.',
+  },
+  S3_CORRUPTED: {
+    fault: 'peer',
+    means: 'What arrived in the bucket is not what was sent.',
+    advice: 'It is sent again. If it lasts, look at what lies between the device and the server.',
+  },
+  S3_FAILED: {
+    fault: 'peer',
+    means: 'The server with the bucket refused for a reason that we have no better word for.',
+    advice: 'See the message; what waits is kept and sent later.',
+  },
+  UPLOADS_STANDBY: {
+    fault: 'operator',
+    means: 'This agent stands by (SPYONCINO_STANDBY=1) and leaves uploads to another.',
+    advice: 'Nothing to do: without the variable it takes them up.',
+  },
+  UPLOADS_OFF: {
+    fault: 'operator',
+    means: 'Nothing is copied to a bucket.',
+    advice: 'Set storage.remote in config.yaml.',
+  },
   FOOTAGE_UNAVAILABLE: {
     fault: 'operator',
     means: 'The demonstration footage could not be fetched.',

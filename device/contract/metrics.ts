@@ -47,6 +47,11 @@ export const COUNTERS = {
     help: 'Bytes of footage deleted; reason: age, quota or headroom',
     labels: ['class', 'reason'],
   },
+  spyoncino_uploaded_bytes_total: { help: 'Bytes of objects that are in the bucket', labels: ['kind'] },
+  spyoncino_upload_failures_total: {
+    help: 'Attempts that failed, by code of the reason',
+    labels: ['reason'],
+  },
   spyoncino_drops_total: {
     help: 'What was given up, where and why',
     /** e.g. stage=analysis reason=busy, stage=detect reason=superseded, stage=record reason=disk_slow */
@@ -70,6 +75,8 @@ export const GAUGES = {
   spyoncino_resident_bytes: { help: 'Resident memory of the process', labels: [] },
   spyoncino_disk_free_bytes: { help: 'Free space where the footage is', labels: [] },
   spyoncino_storage_alarms: { help: 'Alarms of the storage that are active', labels: [] },
+  spyoncino_upload_backlog_objects: { help: 'Objects that wait to be copied to the bucket', labels: [] },
+  spyoncino_upload_backlog_bytes: { help: 'The same in bytes, as far as it is known', labels: [] },
   spyoncino_gateway_clients: { help: 'Clients connected to the websocket gateway', labels: [] },
   spyoncino_bus_clients: { help: 'Clients connected to the bus', labels: [] },
 } as const;

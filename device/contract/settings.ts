@@ -6,6 +6,7 @@ import type { Role } from './access.ts';
 import type { Box, Polygon } from './geometry.ts';
 import type { BackendName } from './detect.ts';
 import type { NotifySettings } from './notify.ts';
+import type { RemoteKind } from './sync.ts';
 
 export type SourceSettings =
   | {
@@ -100,6 +101,41 @@ export interface RecordingSettings {
   readonly bufferBytes: number;
   /** For this camera, beside the limits that hold for all cameras together. */
   readonly retention: Readonly<Record<FootageClass, RetentionLimits>>;
+}
+
+/** A bucket that footage is copied to. */
+export interface RemoteSettings {
+  /** `https://host[:port]` */
+  readonly endpoint: string;
+  readonly bucket: string;
+  /** null: what the server says. */
+  readonly region: string | null;
+  readonly pathStyle: boolean;
+  /** Leads all keys; empty, or ends with `/`. */
+  readonly prefix: string;
+  readonly caFile: string | null;
+  /** null: there are none in secrets.yaml. */
+  readonly credentials: {
+    readonly accessKeyId: string;
+    readonly secretAccessKey: string;
+    readonly sessionToken: string | null;
+  } | null;
+  readonly kinds: readonly RemoteKind[];
+  readonly maxConcurrency: number;
+  /** Larger files go in parts of this size. */
+  readonly partBytes: number;
+  readonly maxBytesPerSecond: number | null;
+  /** `22:00-06:00`, `mon-fri 22:00-06:00`: when segments may be sent, by local time. Empty: always. */
+  readonly windows: readonly string[];
+  readonly isMetered: boolean;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly serverSideEncryption: {
+    readonly algorithm: 'AES256' | 'aws:kms';
+    readonly keyId: string | null;
+  } | null;
+  readonly objectLock: { readonly mode: 'GOVERNANCE' | 'COMPLIANCE'; readonly ms: number } | null;
+  /** null: the bucket is compared only when somebody asks. */
+  readonly checkIntervalMs: number | null;
 }
 
 export interface StorageSettings {
@@ -209,6 +245,8 @@ export interface Settings {
   readonly cameras: readonly CameraSettings[];
   readonly detection: DetectionSettings;
   readonly storage: StorageSettings;
+  /** null: nothing is copied elsewhere. */
+  readonly remote: RemoteSettings | null;
   readonly outputs: {
     /** Of `event.snapshot.allowed`, per camera. */
     readonly rateLimit: { readonly maxEvents: number; readonly perMs: number };

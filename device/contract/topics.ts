@@ -7,6 +7,7 @@ import type { Role } from './access.ts';
 import { commandRequest } from './commands.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
 import { ARM_MODES, CHANNELS } from './notify.ts';
+import { REMOTE_KINDS } from './sync.ts';
 
 const box = z.tuple([z.number(), z.number(), z.number(), z.number()]).meta({
   description: '[x1, y1, x2, y2] as fractions of the picture, origin top left',
@@ -217,6 +218,58 @@ export const TOPICS = {
     payload: z.object({
       active: z.boolean(),
       alarms: z.array(errorReport.extend({ since_ts: utcMs, camera_id: z.string().nullable() })),
+    }),
+  },
+  'storage.upload.done': {
+    about: 'An object is in the bucket, whole: size and checksum were compared.',
+    retain: false,
+    payload: z.object({
+      kind: z.enum(REMOTE_KINDS),
+      id: z.string().meta({ description: 'of the clip or segment; of a still: of its event' }),
+      camera_id: z.string(),
+      bucket: z.string(),
+      object_key: z.string(),
+      size_bytes: z.number().int(),
+      sha256,
+      etag: z.string(),
+      start_ts: utcMs,
+      waited_ms: z.number().meta({ description: 'from the end of what it shows to now' }),
+    }),
+  },
+  'storage.s3.synced': {
+    about: 'Of the original system: an attempt to copy a file to the bucket. See storage.upload.done.',
+    retain: false,
+    payload: z.object({
+      artifact_path: z.string().meta({ description: 'absolute, on the device' }),
+      bucket: z.string(),
+      object_key: z.string(),
+      size_bytes: z.number().int(),
+      etag: z.string().optional(),
+      version_id: z.string().optional(),
+      duration_ms: z.number(),
+      lifecycle_tags: z.record(z.string(), z.string()),
+      status: z.enum(['synced', 'failed']),
+      error: errorReport.optional(),
+      metadata: z.record(z.string(), z.unknown()),
+    }),
+  },
+  'storage.discrepancy': {
+    about:
+      'The bucket was listed and compared with what should be in it: when something differs, and whenever it was asked for.',
+    retain: false,
+    payload: z.object({
+      root: z.string().meta({ description: 'directory of the footage' }),
+      missing_remote: z.array(z.string()).meta({
+        description: 'what should be in the bucket, and is not or is of another size; the first hundred',
+      }),
+      orphaned_remote: z
+        .array(z.string())
+        .meta({ description: 'what is in the bucket, and nobody knows of; the first hundred' }),
+      missing_count: z.number().int(),
+      orphaned_count: z.number().int(),
+      total_local: z.number().int().meta({ description: 'objects that should be there' }),
+      total_remote: z.number().int().meta({ description: 'objects that are there' }),
+      queued_again: z.number().int().meta({ description: 'of the missing ones: those that are sent again' }),
     }),
   },
   'status.camera.*': {

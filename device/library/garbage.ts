@@ -6,6 +6,7 @@ import { readIdentity } from '../kernel/directory-identity.ts';
 import { syncDirectory } from '../kernel/durable-file.ts';
 import type { LibraryContext } from './context.ts';
 import { mediaDir } from './media.ts';
+import { expireRemote } from './remote-rows.ts';
 import { LONG_MS } from './schema.ts';
 import type { Store } from './store.ts';
 
@@ -50,12 +51,13 @@ export function condemnFile(store: Store, fileId: string, nowMs: number): void {
   );
   store.run('DELETE FROM file WHERE no = ?', file.no);
   store.run(`DELETE FROM outbox WHERE ref = ? AND kind IN ('clip.ready', 'segment.ready')`, fileId);
-  condemnClips(store, file);
+  expireRemote(store, fileId, nowMs);
+  condemnClips(store, file, nowMs);
   condemnStills(store, nowMs, WITHOUT_FOOTAGE, file.camera, file.start_ms, file.end_ms);
 }
 
 /** Clips that ranged over the file, and have nothing left. */
-function condemnClips(store: Store, { camera, start_ms, end_ms }: FileRow): void {
+function condemnClips(store: Store, { camera, start_ms, end_ms }: FileRow, nowMs: number): void {
   const clips = store.all<{ clip_id: string }>(
     `DELETE FROM clip
      WHERE camera = ?1 AND start_ms > ?2 - ${LONG_MS} AND start_ms < ?3 AND end_ms > ?2 AND file IS NULL
@@ -69,6 +71,7 @@ function condemnClips(store: Store, { camera, start_ms, end_ms }: FileRow): void
   );
   for (const { clip_id } of clips) {
     store.run(`DELETE FROM outbox WHERE ref = ? AND kind = 'clip.ready'`, clip_id);
+    expireRemote(store, clip_id, nowMs);
   }
 }
 
@@ -92,6 +95,7 @@ export function condemnStills(store: Store, nowMs: number, query: string, ...val
     store.run('INSERT OR IGNORE INTO garbage (media, path, since_ms) VALUES (?, ?, ?)', media, path, nowMs);
     store.run('DELETE FROM still WHERE event = ?', event);
     store.run(`DELETE FROM outbox WHERE ref = ? AND kind = 'still'`, eventId);
+    expireRemote(store, eventId, nowMs);
   }
 }
 
@@ -104,6 +108,7 @@ export function condemnEvent(store: Store, eventId: string, nowMs: number): void
   );
   store.run('DELETE FROM event WHERE event_id = ?', eventId);
   store.run(`DELETE FROM outbox WHERE ref = ? AND kind IN ('event.new', 'event.end', 'still')`, eventId);
+  expireRemote(store, eventId, nowMs);
 }
 
 export const garbageCount = ({ store, media }: LibraryContext): number =>

@@ -8,6 +8,19 @@ import { commitNotices, listAttempts, openNotices, pruneNotices } from './notice
 import { markUploaded, outboxDone, outboxTake, registerConsumers } from './outbox.ts';
 import { protect } from './protect.ts';
 import { reconcile } from './reconcile.ts';
+import { remoteManifest, remoteManifestDue, remoteManifestWritten } from './remote-manifest.ts';
+import {
+  remoteBacklog,
+  remoteEnrol,
+  remoteEntries,
+  remoteFailed,
+  remoteGone,
+  remoteMissing,
+  remoteNext,
+  remoteReady,
+  remoteUploading,
+  remoteVerified,
+} from './remote.ts';
 import { cleanup } from './retention/cleanup.ts';
 import { libraryStats } from './stats.ts';
 import { timeline } from './timeline.ts';
@@ -39,6 +52,19 @@ export const OPERATIONS = {
   openNotices,
   listAttempts,
   pruneNotices,
+  remoteEnrol,
+  remoteNext,
+  remoteReady,
+  remoteUploading,
+  remoteVerified,
+  remoteFailed,
+  remoteGone,
+  remoteMissing,
+  remoteBacklog,
+  remoteEntries,
+  remoteManifestDue,
+  remoteManifest,
+  remoteManifestWritten,
 } satisfies Record<string, (context: LibraryContext, argument: never) => unknown>;
 
 export type Operations = typeof OPERATIONS;

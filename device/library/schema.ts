@@ -225,6 +225,57 @@ export const MIGRATIONS: readonly string[] = [
     message       TEXT
   ) STRICT;
   `,
+  `
+  -- What is, or is to be, in a bucket: one row per object. See contract/sync.ts for the states.
+  CREATE TABLE remote (
+    no            INTEGER PRIMARY KEY,
+    key           TEXT NOT NULL UNIQUE,
+    kind          TEXT NOT NULL CHECK (kind IN ('still', 'clip', 'segment')),
+    -- Of the clip or segment; of a still: of its event.
+    ref           TEXT NOT NULL,
+    camera        INTEGER NOT NULL REFERENCES camera,
+    -- Disk and place of its file; null until there is one.
+    media         INTEGER REFERENCES media,
+    path          TEXT,
+    start_ms      INTEGER NOT NULL,
+    end_ms        INTEGER NOT NULL,
+    -- JSON list of [start_ms, end_ms], of footage with holes.
+    coverage      TEXT,
+    size_bytes    INTEGER,
+    sha256        BLOB,
+    state         TEXT NOT NULL CHECK (state IN ('local', 'queued', 'uploading', 'verified', 'expired')),
+    revision      INTEGER NOT NULL DEFAULT 1,
+    upload_id     TEXT,
+    -- JSON list of {part, etag}.
+    parts         TEXT NOT NULL DEFAULT '[]',
+    etag          TEXT,
+    attempts      INTEGER NOT NULL DEFAULT 0,
+    -- Code of what went wrong last, and when it is tried again.
+    error         TEXT,
+    retry_ms      INTEGER NOT NULL DEFAULT 0,
+    queued_ms     INTEGER NOT NULL,
+    -- Of the state.
+    changed_ms    INTEGER NOT NULL,
+    -- The object was seen in the bucket, whole; stays when the file here goes.
+    verified_ms   INTEGER
+  ) STRICT;
+  CREATE INDEX remote_ref ON remote (ref);
+  CREATE INDEX remote_open ON remote (kind, no) WHERE state IN ('local', 'queued', 'uploading');
+  CREATE INDEX remote_day ON remote (camera, start_ms) WHERE verified_ms IS NOT NULL;
+  CREATE INDEX remote_expired ON remote (changed_ms) WHERE state = 'expired';
+
+  -- Days of cameras with objects in the bucket, and whether their manifest there shows all of them.
+  CREATE TABLE manifest (
+    camera        INTEGER NOT NULL REFERENCES camera,
+    day           TEXT NOT NULL,
+    revision      INTEGER NOT NULL,
+    -- Of the revision that is in the bucket; 0: none is.
+    written       INTEGER NOT NULL DEFAULT 0,
+    changed_ms    INTEGER NOT NULL,
+    PRIMARY KEY (camera, day)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX manifest_due ON manifest (changed_ms) WHERE written < revision;
+  `,
 ];
 
 /** Longer than any clip or segment may be. */

@@ -25,6 +25,7 @@ const SECRET_PATHS: ReadonlySet<string> = new Set([
   'bus.bridge.password',
   ...['telegram.token', 'telegram.chat_id', 'webhook.url', 'webhook.secret', 'email.smtp_password'],
   ...['email.smtp_username', 'authentication.setup_password'],
+  ...['access_key_id', 'secret_access_key', 'session_token'].map((key) => `storage.remote.${key}`),
 ]);
 
 /** Writes what `env` says into `config` and `secrets`. */

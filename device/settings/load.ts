@@ -31,6 +31,8 @@ export interface LoadOptions {
   readonly logLevel?: string;
   /** Wins over `system.resilience.enabled`. */
   readonly resilience?: boolean;
+  /** false: nothing is copied to a bucket, whatever `storage.remote` says. */
+  readonly uploads?: boolean;
   /** Wins over `enabled` of the ways by which people are told, and ask. */
   readonly outputs?: Readonly<Partial<Record<ChannelName | 'bot', boolean>>>;
   /** In place of the configured cameras. */
@@ -108,7 +110,10 @@ export async function loadSettings(options: LoadOptions): Promise<LoadedSettings
   };
 }
 
-function withFlags(settings: Settings, { logLevel, resilience, outputs = {} }: LoadOptions): Settings {
+function withFlags(
+  settings: Settings,
+  { logLevel, resilience, uploads = true, outputs = {} }: LoadOptions,
+): Settings {
   const { logLevel: level, resilience: tester } = settings;
   const { notify } = settings.outputs;
   const flagged = <O extends { readonly enabled: boolean }>(output: O, name: 'bot' | ChannelName): O =>
@@ -116,6 +121,7 @@ function withFlags(settings: Settings, { logLevel, resilience, outputs = {} }: L
   return Object.freeze({
     ...settings,
     logLevel: logLevel ?? level,
+    remote: uploads ? settings.remote : null,
     resilience: Object.freeze({ ...tester, enabled: resilience ?? tester.enabled }),
     outputs: Object.freeze({
       ...settings.outputs,

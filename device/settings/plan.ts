@@ -2,7 +2,7 @@ import type { CameraSettings, Settings } from '../contract/settings.ts';
 import { canonicalJson } from './fingerprint.ts';
 
 /** A part of the running agent that is built from a slice of the settings, and can be built anew by itself. */
-export type Service = 'detector' | 'storage' | 'outputs';
+export type Service = 'detector' | 'storage' | 'uploads' | 'outputs';
 
 export type Step =
   | {
@@ -53,6 +53,7 @@ const ACTION_WORDS = { start: 'starts', stop: 'stops', restart: 'restarts', adju
 const SERVICES: readonly { service: Service; slice: (settings: Settings) => unknown }[] = [
   { service: 'detector', slice: ({ detection }) => detection },
   { service: 'storage', slice: ({ storage }) => storage },
+  { service: 'uploads', slice: ({ remote }) => remote },
   { service: 'outputs', slice: ({ outputs }) => outputs },
 ];
 

@@ -56,6 +56,9 @@ export function unknownKey(key: string, known: readonly string[]): string {
   if (key === 'password') {
     return 'does not belong here: it goes into secrets.yaml, as cameras.<id>.password or bus.bridge.password';
   }
+  if (/^(access_key_id|secret_access_key|session_token)$/.test(key)) {
+    return `does not belong here: it goes into secrets.yaml, as storage.remote.${key}`;
+  }
   return `unknown key${guess(key, known) || `; known are ${known.join(', ')}`}`;
 }
 

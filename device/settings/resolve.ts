@@ -6,6 +6,7 @@ import {
   type CameraSettings,
   type FootageClass,
   type ObjectFilter,
+  type RemoteSettings,
   type RetentionLimits,
   type Settings,
   type SourceSettings,
@@ -38,6 +39,7 @@ export function resolveSettings(config: Config, secrets: Secrets, around: Surrou
       cleanupIntervalMs: storage.cleanup_interval_seconds * 1000,
       retention: resolveRetention(storage.retention),
     },
+    remote: resolveRemote(config, secrets, around),
     outputs: {
       rateLimit: {
         maxEvents: outputs.rate_limit.max_events,
@@ -105,6 +107,46 @@ function resolveBus(config: Config['bus'], secrets: Secrets, configDir: string):
     homeAssistant: home_assistant.enabled
       ? { prefix: home_assistant.prefix, stillsUrl: home_assistant.stills_url ?? null }
       : null,
+  };
+}
+
+function resolveRemote(
+  { node, storage: { remote } }: Config,
+  secrets: Secrets,
+  { configDir, hostname }: Surroundings,
+): RemoteSettings | null {
+  const { endpoint, object_lock } = remote;
+  const bucket = remote.bucket ?? remote.bucket_name;
+  if (!remote.enabled || !endpoint || !bucket) return null;
+  const { access_key_id, secret_access_key, session_token } = secrets.storage.remote;
+  return {
+    endpoint,
+    bucket,
+    region: remote.region ?? null,
+    pathStyle: remote.path_style,
+    prefix: remote.prefix ?? `${node.id ?? nodeIdOf(hostname)}/`,
+    caFile: remote.ca_file ? resolve(configDir, remote.ca_file) : null,
+    credentials:
+      access_key_id && secret_access_key
+        ? {
+            accessKeyId: access_key_id,
+            secretAccessKey: secret_access_key,
+            sessionToken: session_token ?? null,
+          }
+        : null,
+    kinds: remote.kinds,
+    maxConcurrency: remote.max_concurrency,
+    partBytes: remote.part_mb * 2 ** 20,
+    maxBytesPerSecond: remote.max_mbit_per_s === null ? null : (remote.max_mbit_per_s * 1e6) / 8,
+    windows: remote.windows,
+    isMetered: remote.metered,
+    tags: remote.lifecycle_tags,
+    serverSideEncryption:
+      remote.server_side_encryption === 'none'
+        ? null
+        : { algorithm: remote.server_side_encryption, keyId: remote.kms_key_id ?? null },
+    objectLock: object_lock ? { mode: object_lock.mode, ms: object_lock.days * DAY_MS } : null,
+    checkIntervalMs: remote.check_hours === 0 ? null : remote.check_hours * 3_600_000,
   };
 }
 

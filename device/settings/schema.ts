@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { bus } from './schema-bus.ts';
 import { outputs, outputSecrets } from './schema-outputs.ts';
+import { remote, remoteSecrets } from './schema-remote.ts';
 import {
   bounds,
   fraction,
@@ -290,6 +291,12 @@ export const config = z.strictObject({
       low_space_threshold_gb: z.number().min(0).default(1).meta(help('Kept free on the disk')),
       cleanup_interval_seconds: whole(1, 86_400).default(30).meta(help('How often space is looked at')),
       retention: retention(7, 30).meta(help('For all cameras together; protected footage never goes')),
+      remote: remote
+        .refine((given) => !given.enabled || (given.endpoint && (given.bucket ?? given.bucket_name)), {
+          error: 'needs endpoint and bucket where it is enabled',
+          when: isObject,
+        })
+        .prefault({}),
     })
     .prefault({}),
 });
@@ -309,6 +316,11 @@ export const secrets = z.strictObject({
     })
     .prefault({}),
   ...outputSecrets,
+  storage: z
+    .strictObject({
+      remote: remoteSecrets.prefault({}).meta(help('Keys of the server with the bucket')),
+    })
+    .prefault({}),
 });
 
 export type ConfigInput = z.input<typeof config>;

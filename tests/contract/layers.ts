@@ -43,6 +43,7 @@ const OWNED_PACKAGES: Readonly<Record<string, string>> = {
   '@peculiar/x509': 'tls',
   grammy: 'notify',
   nodemailer: 'notify',
+  minio: 'sync',
 };
 
 /** What is wrong with `file` (a path from the repository's root) importing `specifier`; null when nothing is. */

@@ -20,6 +20,8 @@ const oldEvents = (which: string): string => `
 
 /** Rows without footage that are as old as that. */
 const FORGOTTEN = [
+  `DELETE FROM remote WHERE no IN (
+     SELECT no FROM remote WHERE changed_ms < ? AND state = 'expired' ORDER BY changed_ms LIMIT ${BATCH})`,
   `DELETE FROM clip WHERE no IN (
      SELECT no FROM clip WHERE start_ms < ? AND file IS NULL
        AND NOT EXISTS (SELECT 1 FROM clip_event WHERE clip = clip.no) LIMIT ${BATCH})`,

@@ -1,5 +1,6 @@
 import type { FootageClass } from '../../contract/settings.ts';
 import type { LibraryContext } from '../context.ts';
+import { IS_OPEN } from '../remote-rows.ts';
 import { LONG_MS } from '../schema.ts';
 import type { Candidate, Shelf, Standing } from './plan.ts';
 
@@ -11,9 +12,12 @@ const LOOKED_AT = 10_000;
 
 /** Somebody is still to be given the file itself, or a clip that it holds a part of. */
 const IS_QUEUED = `(
-  EXISTS (SELECT 1 FROM outbox WHERE ref = file_id) OR EXISTS (
-    SELECT 1 FROM clip JOIN outbox ON ref = clip_id
-    WHERE clip.camera = file.camera AND clip.start_ms > file.start_ms - ${LONG_MS}
+  EXISTS (SELECT 1 FROM outbox WHERE ref = file_id)
+  OR EXISTS (SELECT 1 FROM remote WHERE ref = file_id AND ${IS_OPEN}) OR EXISTS (
+    SELECT 1 FROM clip
+    WHERE (EXISTS (SELECT 1 FROM outbox WHERE ref = clip_id)
+        OR EXISTS (SELECT 1 FROM remote WHERE ref = clip_id AND ${IS_OPEN} AND path IS NULL))
+      AND clip.camera = file.camera AND clip.start_ms > file.start_ms - ${LONG_MS}
       AND clip.start_ms < file.end_ms AND clip.end_ms > file.start_ms
   )
 )`;

@@ -1,0 +1,89 @@
+/** What is kept elsewhere: the ledger of the objects in a bucket, as the library keeps it and `sync/` works on it. */
+import type { Coverage } from './facts.ts';
+
+export const REMOTE_KINDS = ['still', 'clip', 'segment'] as const;
+export type RemoteKind = (typeof REMOTE_KINDS)[number];
+
+/**
+ * `local`: known, but there is no file with a known hash yet. `queued`: ready to be sent. `uploading`: bytes of it
+ * may be there. `verified`: it is there, whole. `expired`: its file here is gone; `verifiedUtcMs` says whether it
+ * is there.
+ */
+export type RemoteState = 'local' | 'queued' | 'uploading' | 'verified' | 'expired';
+
+/** A part of a multipart upload that the server has taken. */
+export interface RemotePart {
+  /** From 1. */
+  readonly part: number;
+  readonly etag: string;
+}
+
+/** One object of the ledger. */
+export interface RemoteObject {
+  readonly no: number;
+  readonly kind: RemoteKind;
+  /** Of the clip or segment; of a still: of its event. */
+  readonly ref: string;
+  readonly cameraId: string;
+  /** Within the prefix. */
+  readonly key: string;
+  /** Relative to the data directory; null until there is a file. */
+  readonly path: string | null;
+  readonly startUtcMs: number;
+  readonly endUtcMs: number;
+  /** null while `local`. */
+  readonly sizeBytes: number | null;
+  /** Hex; null while `local`. */
+  readonly sha256: string | null;
+  readonly state: RemoteState;
+  /** Counts up when there is other content under the same key: a better still. */
+  readonly revision: number;
+  readonly uploadId: string | null;
+  /** Ascending. */
+  readonly parts: readonly RemotePart[];
+  readonly attempts: number;
+  readonly verifiedUtcMs: number | null;
+}
+
+/** Which attempt something is told of: what came too late for it changes nothing. */
+export type RemoteAttempt = Pick<RemoteObject, 'no' | 'revision'>;
+
+/** What is known of an object that is, or may be, in the bucket. */
+export type RemoteEntry = Pick<
+  RemoteObject,
+  'no' | 'key' | 'sizeBytes' | 'state' | 'uploadId' | 'verifiedUtcMs'
+>;
+
+/** What waits to be sent. */
+export interface RemoteBacklog {
+  readonly objects: number;
+  /** As far as it is known. */
+  readonly bytes: number;
+  /** When the oldest began to wait. */
+  readonly oldestUtcMs: number | null;
+}
+
+/** A day (UTC) of a camera, with objects in the bucket. */
+export interface ManifestDay {
+  readonly cameraId: string;
+  /** `2026-11-25` */
+  readonly day: string;
+  /** Counts up with each change of what is there. */
+  readonly revision: number;
+  /** Revision that the manifest in the bucket shows; 0 when there is none. */
+  readonly written: number;
+}
+
+/** An object as its manifest has it. */
+export interface ManifestEntry {
+  readonly key: string;
+  readonly kind: RemoteKind;
+  readonly id: string;
+  readonly startUtcMs: number;
+  readonly endUtcMs: number;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+  readonly etag: string;
+  /** Where footage has holes: what there is of it; null: all from start to end. */
+  readonly coverage: readonly Coverage[] | null;
+}
