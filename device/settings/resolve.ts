@@ -115,8 +115,7 @@ function resolveRemote(
   secrets: Secrets,
   { configDir, hostname }: Surroundings,
 ): RemoteSettings | null {
-  const { endpoint, object_lock } = remote;
-  const bucket = remote.bucket ?? remote.bucket_name;
+  const { endpoint, bucket, object_lock } = remote;
   if (!remote.enabled || !endpoint || !bucket) return null;
   const { access_key_id, secret_access_key, session_token } = secrets.storage.remote;
   return {

@@ -28,7 +28,6 @@ export const remote = z.strictObject({
     .nullish()
     .meta(help('Address of the server, `https://host[:port]`; its keys go into secrets.yaml')),
   bucket: bucket.nullish().meta(help('Bucket there; it must exist')),
-  bucket_name: bucket.nullish().meta(help('The same as `bucket`, under an older name')),
   region: words.nullish().meta(help('null: what the server says')),
   path_style: z
     .boolean()

@@ -292,7 +292,7 @@ export const config = z.strictObject({
       cleanup_interval_seconds: whole(1, 86_400).default(30).meta(help('How often space is looked at')),
       retention: retention(7, 30).meta(help('For all cameras together; protected footage never goes')),
       remote: remote
-        .refine((given) => !given.enabled || (given.endpoint && (given.bucket ?? given.bucket_name)), {
+        .refine((given) => !given.enabled || (given.endpoint && given.bucket), {
           error: 'needs endpoint and bucket where it is enabled',
           when: isObject,
         })

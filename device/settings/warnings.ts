@@ -16,9 +16,6 @@ export function warningsOf(config: Config, secrets: Secrets): string[] {
         const meant = nearest(id, ids);
         return `secrets of camera "${id}" are not used: there is no such camera${meant ? `; did you mean ${meant}?` : ''}`;
       }),
-    ...(config.storage.remote.bucket_name
-      ? ['storage.remote.bucket_name is an older name: write storage.remote.bucket']
-      : []),
     ...(isLoopback(config.bus.host)
       ? []
       : [

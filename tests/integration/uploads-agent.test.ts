@@ -178,7 +178,7 @@ test('without keys the box runs, and says what it lacks; on standby it leaves up
     status: 'degraded',
     reasons: [{ code: 'S3_CREDENTIALS_MISSING' }],
   });
-  expect(keyless.log()).toContain('storage.remote.bucket_name is an older name');
+  expect(keyless.log()).toContain('storage.remote.bucket_name is now storage.remote.bucket');
   await using standby = await startAgent({
     ...{ config: config(proxy.port, 'events'), secrets, env: { SPYONCINO_STANDBY: '1' } },
   });

@@ -51,7 +51,11 @@ test('the older name of the bucket is taken, with a warning', async () => {
     config: { storage: { remote: { enabled: true, endpoint: remote.endpoint, bucket_name: 'footage' } } },
   });
   expect(settings.remote?.bucket).toBe('footage');
-  expect(warnings).toEqual(['storage.remote.bucket_name is an older name: write storage.remote.bucket']);
+  expect(warnings).toEqual([
+    expect.stringMatching(
+      /^CONFIG_KEY_RENAMED: .*storage\.remote\.bucket_name is now storage\.remote\.bucket/,
+    ),
+  ]);
 });
 
 test.each([
