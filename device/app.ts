@@ -20,8 +20,8 @@ import { createMeter, mergeMetrics, serveMetrics, Watchdog } from './health/inde
 import type { Clock } from './kernel/clock.ts';
 import type { Log } from './kernel/log.ts';
 import { Slot } from './kernel/slot.ts';
-import { openLibrary } from './library/index.ts';
-import { bridgeModule, modulesOf, partsOf } from './modules.ts';
+import { openLibrary, type Library } from './library/index.ts';
+import { bridgeModule, GATEWAY, modulesOf, partsOf, STORAGE } from './modules.ts';
 import { BotDesk, consumersOf, openNotify } from './notify-desk.ts';
 import { BotAccess, type Notify } from './notify/index.ts';
 import { authenticateBy, hearRequests } from './requests-desk.ts';
@@ -30,6 +30,7 @@ import { StatusDesk } from './status-desk.ts';
 import { StorageDesk } from './storage-desk.ts';
 import { openSurfaces, type Surfaces } from './surfaces.ts';
 import { hostNames, Tls } from './tls/index.ts';
+import { troubled } from './troubled.ts';
 import { UploadDesk } from './upload-desk.ts';
 
 export interface AppOptions {
@@ -134,6 +135,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     onCommitted: () => telling?.wake(),
   });
   staged('analytics', () => library[Symbol.asyncDispose]());
+  const libraryOf = (module: string): Library => (tester ? troubled(library, module, tester) : library);
 
   const notify = await openNotify({
     config,
@@ -205,7 +207,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     nextRun: () => (lastRun = Math.max(lastRun + 1, clock.utcMs())).toString(36),
     bus,
     original,
-    library,
+    library: libraryOf('modules.analytics.db_logger'),
     meter,
     clock,
     log,
@@ -217,7 +219,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 
   storage = new StorageDesk({
     settings,
-    library,
+    library: libraryOf(STORAGE),
     bus,
     meter,
     clock,
@@ -289,11 +291,12 @@ export async function startApp(options: AppOptions): Promise<App> {
       access,
       audit: (line) => audit.add(line),
       door,
-      library,
+      library: libraryOf('modules.dashboard.control_api'),
       cameras,
       status,
       config,
-      tap: (listener) => broker.tap(listener),
+      tap: (listener) =>
+        broker.tap(tester ? (message) => tester.pass(GATEWAY, () => listener(message)) : listener),
       meter,
       clock,
       log,

@@ -54,7 +54,8 @@ export function partsOf({ modules }: HealthSummary): ReadonlyMap<string, HealthL
 }
 
 const DETECTOR = 'modules.process.yolo_detector';
-const STORAGE = 'modules.storage.retention';
+export const STORAGE = 'modules.storage.retention';
+export const GATEWAY = 'modules.dashboard.websocket_gateway';
 const UPLOADS = 'modules.storage.s3_uploader';
 const INPUTS: Readonly<Record<SourceSettings['kind'], string>> = {
   rtsp: 'modules.input.rtsp_camera',

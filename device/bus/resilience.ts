@@ -1,4 +1,4 @@
-import type { ModuleHealth } from '../contract/modules.ts';
+import type { ModuleHealth, ModuleWork } from '../contract/modules.ts';
 import { CodedError } from '../contract/errors.ts';
 import type { ScenarioSettings } from '../contract/settings.ts';
 import type { Payload, TopicName, TopicPattern } from '../contract/topics.ts';
@@ -17,21 +17,30 @@ export interface ResilienceOptions {
   readonly random?: () => number;
 }
 
+type Action = Payload<'status.resilience.event'>['action'];
+
+/** A message on a topic, or a piece of a module's work; the other is null. */
+interface Target {
+  readonly topic: string | null;
+  readonly module: string | null;
+}
+
 /** Beyond this a message is lost instead of late, as in a real jam. */
 const MAX_DELAYED = 1000;
 
 /**
- * Chaos on purpose: stands between the agent and its bus, and delays, loses or breaks what fits a scenario that
- * is armed. Publishers never wait: what is late is late for subscribers only. Disarmed it costs a comparison.
+ * Chaos on purpose: stands between the agent and its bus, and between modules and their work, and delays, loses or
+ * breaks what fits a scenario that is armed. Publishers never wait: what is late is late for subscribers only.
+ * Disarmed it costs a comparison.
  *
- * Invariant: messages of one topic stay in order.
+ * Invariant: messages of one topic, and what is passed to one module, stay in order.
  */
-export class ResilienceTester implements Pick<Bus, 'publish'>, AsyncDisposable {
+export class ResilienceTester implements Pick<Bus, 'publish'>, ModuleWork, AsyncDisposable {
   readonly #o: ResilienceOptions;
   readonly #armed = new Map<string, ScenarioSettings>();
   readonly #stopping = new AbortController();
   readonly #tasks: TaskSet;
-  /** By topic: the end of the line of delayed messages. */
+  /** By topic or module: the end of the line of what is delayed. */
   readonly #lines = new Map<string, Promise<void>>();
   #delayed = 0;
 
@@ -55,51 +64,25 @@ export class ResilienceTester implements Pick<Bus, 'publish'>, AsyncDisposable {
   }
 
   publish<P extends TopicPattern>(topic: TopicName<P>, payload: Payload<P>): void {
-    const scenario = this.#armed.size === 0 ? undefined : this.#fitting(topic);
-    const pass = (): void => this.#o.bus.publish<P>(topic, payload);
-    if (!scenario) {
-      this.#afterLine(topic, pass);
-      return;
-    }
-    const { dropProbability, errorProbability, latencyMs } = scenario;
-    const { random = Math.random } = this.#o;
-    if (random() < dropProbability) {
-      this.#tell(scenario, 'drop', topic, { probability: dropProbability });
-      return;
-    }
-    if (random() < errorProbability) {
-      this.#tell(scenario, 'error', topic, { probability: errorProbability });
-      return;
-    }
-    if (latencyMs === 0) {
-      this.#afterLine(topic, pass);
-      return;
-    }
-    if (this.#delayed >= MAX_DELAYED) {
-      this.#tell(scenario, 'drop', topic, { jam: MAX_DELAYED });
-      return;
-    }
-    this.#tell(scenario, 'latency', topic, { latency_ms: latencyMs });
-    this.#delay(topic, latencyMs, pass);
+    const target = { topic, module: null };
+    this.#pass(target, topic, () => this.#o.bus.publish<P>(topic, payload));
+  }
+
+  pass(module: string, work: () => void): void {
+    this.#pass({ topic: null, module }, module, work);
+  }
+
+  async attempt<T>(module: string, work: () => Promise<T>): Promise<T> {
+    await this.#hold({ topic: null, module });
+    return await work();
   }
 
   /**
    * For what leaves the agent by another way than the bus, under a name like a topic's: resolves when it may go, late
-   * where a scenario says so. @throws Error where the scenario loses or breaks it
+   * where a scenario says so. @throws CodedError RESILIENCE_INJECTED where the scenario loses or breaks it
    */
   async hold(name: string, signal: AbortSignal): Promise<void> {
-    const scenario = this.#armed.size === 0 ? undefined : this.#fitting(name);
-    if (!scenario) return;
-    const { dropProbability, errorProbability, latencyMs } = scenario;
-    const { clock, random = Math.random } = this.#o;
-    const isLost = random() < dropProbability;
-    if (isLost || random() < errorProbability) {
-      this.#tell(scenario, isLost ? 'drop' : 'error', name, {});
-      throw new Error(`lost by the scenario ${scenario.name}`);
-    }
-    if (latencyMs === 0) return;
-    this.#tell(scenario, 'latency', name, { latency_ms: latencyMs });
-    await clock.sleep(latencyMs, AbortSignal.any([signal, this.#stopping.signal])).catch(() => {});
+    await this.#hold({ topic: name, module: null }, signal);
   }
 
   health(): ModuleHealth {
@@ -117,36 +100,77 @@ export class ResilienceTester implements Pick<Bus, 'publish'>, AsyncDisposable {
     await this.#tasks.settle();
   }
 
-  /** Its own messages are never touched: who looks on must see what it does. */
-  #fitting(topic: string): ScenarioSettings | undefined {
-    if (topic === 'status.resilience.event') return undefined;
-    return [...this.#armed.values()].find((scenario) => matches(scenario.topic, topic));
+  #pass(target: Target, line: string, pass: () => void): void {
+    const scenario = this.#fitting(target);
+    if (!scenario) this.#afterLine(line, pass);
+    else if (this.#mischief(scenario, target)) return;
+    else if (scenario.latencyMs === 0) this.#afterLine(line, pass);
+    else this.#delay(line, scenario.latencyMs, pass);
   }
 
-  #afterLine(topic: string, pass: () => void): void {
-    if (this.#lines.has(topic)) this.#delay(topic, 0, pass);
+  async #hold(target: Target, signal?: AbortSignal): Promise<void> {
+    const scenario = this.#fitting(target);
+    if (!scenario) return;
+    if (this.#mischief(scenario, target)) {
+      throw new CodedError('RESILIENCE_INJECTED', `${scenario.name} in ${target.module ?? target.topic}`);
+    }
+    if (scenario.latencyMs === 0) return;
+    const ended = AbortSignal.any([this.#stopping.signal, ...(signal ? [signal] : [])]);
+    this.#delayed++;
+    await this.#o.clock.sleep(scenario.latencyMs, ended).catch(() => {});
+    this.#delayed--;
+  }
+
+  /** Its own messages are never touched: who looks on must see what it does. */
+  #fitting({ topic, module }: Target): ScenarioSettings | undefined {
+    if (this.#armed.size === 0 || topic === 'status.resilience.event') return undefined;
+    return [...this.#armed.values()].find(
+      (scenario) =>
+        (topic !== null && scenario.topic !== null && matches(scenario.topic, topic)) ||
+        (module !== null && scenario.module !== null && matches(scenario.module, module)),
+    );
+  }
+
+  /** Tells what it does to it; true: it is lost. */
+  #mischief(scenario: ScenarioSettings, { topic, module }: Target): boolean {
+    const { dropProbability, errorProbability, latencyMs } = scenario;
+    const { random = Math.random } = this.#o;
+    const tell = (action: Action, details: Record<string, unknown>): void =>
+      this.#tell(scenario, action, topic, module === null ? details : { module, ...details });
+    if (random() < dropProbability) tell('drop', { probability: dropProbability });
+    else if (random() < errorProbability) tell('error', { probability: errorProbability });
+    else if (latencyMs > 0 && this.#delayed >= MAX_DELAYED) tell('drop', { jam: MAX_DELAYED });
+    else {
+      if (latencyMs > 0) tell('latency', { latency_ms: latencyMs });
+      return false;
+    }
+    return true;
+  }
+
+  #afterLine(line: string, pass: () => void): void {
+    if (this.#lines.has(line)) this.#delay(line, 0, pass);
     else pass();
   }
 
-  #delay(topic: string, ms: number, pass: () => void): void {
+  #delay(name: string, ms: number, pass: () => void): void {
     const { clock } = this.#o;
     const dueMs = clock.monotonicMs() + ms;
-    const ahead = this.#lines.get(topic) ?? Promise.resolve();
+    const ahead = this.#lines.get(name) ?? Promise.resolve();
     const line = ahead.then(async () => {
       const leftMs = dueMs - clock.monotonicMs();
       if (leftMs > 0) await clock.sleep(leftMs, this.#stopping.signal).catch(() => {});
       this.#delayed--;
       pass();
-      if (this.#lines.get(topic) === line) this.#lines.delete(topic);
+      if (this.#lines.get(name) === line) this.#lines.delete(name);
     });
     this.#delayed++;
-    this.#lines.set(topic, line);
-    this.#tasks.run(`delayed ${topic}`, () => line);
+    this.#lines.set(name, line);
+    this.#tasks.run(`delayed ${name}`, () => line);
   }
 
   #tell(
     scenario: ScenarioSettings,
-    action: Payload<'status.resilience.event'>['action'],
+    action: Action,
     topic: string | null,
     details: Record<string, unknown>,
   ): void {

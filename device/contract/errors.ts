@@ -500,6 +500,11 @@ export const ERRORS = {
     means: 'There is no such module here.',
     advice: '`status.health.summary` lists all modules.',
   },
+  RESILIENCE_INJECTED: {
+    fault: 'operator',
+    means: 'The resilience tester made this fail on purpose.',
+    advice: 'Disarm the scenario that the message names with `resilience.toggle`.',
+  },
   SCENARIO_UNKNOWN: {
     fault: 'peer',
     means: 'There is no resilience scenario of this name.',

@@ -30,6 +30,17 @@ export interface ModulePausing {
   setPaused(paused: boolean): void | Promise<void>;
 }
 
+/**
+ * What stands between a module and its work, so that trouble can be made there on purpose. `module` is an id. See
+ * design/bus.md, "Chaos".
+ */
+export interface ModuleWork {
+  /** Work that nobody waits for. It may come late, but in order, or be lost. */
+  pass(module: string, work: () => void): void;
+  /** Work that somebody waits for. It may come late, or not at all: then it rejects with RESILIENCE_INJECTED. */
+  attempt<T>(module: string, work: () => Promise<T>): Promise<T>;
+}
+
 /** `modules.input.rtsp_camera[porch]` */
 export const moduleName = ({ id, instance }: Pick<Module, 'id' | 'instance'>): string =>
   instance === null ? id : `${id}[${instance}]`;

@@ -161,11 +161,13 @@ export interface CameraSettings {
   readonly recording: RecordingSettings;
 }
 
-/** Trouble made on purpose, on every topic that fits. */
+/** Trouble made on purpose, on every topic or in every module that fits. */
 export interface ScenarioSettings {
   readonly name: string;
-  /** A topic or a glob. */
-  readonly topic: string;
+  /** A topic or a glob; null: it is about modules. */
+  readonly topic: string | null;
+  /** A module's id or a glob; null: it is about topics. */
+  readonly module: string | null;
   readonly latencyMs: number;
   readonly dropProbability: number;
   readonly errorProbability: number;

@@ -50,9 +50,10 @@ export function resolveSettings(config: Config, secrets: Secrets, around: Surrou
     resilience: {
       enabled: system.resilience.enabled,
       scenarios: system.resilience.scenarios.map(
-        ({ name, topic, latency_ms, drop_probability, error_probability, enabled }) => ({
+        ({ name, topic, module, latency_ms, drop_probability, error_probability, enabled }) => ({
           name,
-          topic,
+          topic: topic ?? null,
+          module: module ?? null,
           latencyMs: latency_ms,
           dropProbability: drop_probability,
           errorProbability: error_probability,

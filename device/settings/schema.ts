@@ -28,16 +28,24 @@ const LOG_LEVELS = [
   ...(['DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'] as const),
 ];
 
-const scenario = z.strictObject({
-  name: id.meta(help('By which it is armed')),
-  topic: words.meta(
-    help('Topic or glob, as in event.*; notify.webhook.send is a message on its way to the webhook'),
-  ),
-  latency_ms: whole(0, 600_000).default(0).meta(help('Messages come this much later')),
-  drop_probability: fraction.default(0).meta(help('Messages that are lost')),
-  error_probability: fraction.default(0).meta(help('Messages that fail')),
-  enabled: z.boolean().default(false).meta(help('Armed from the start')),
-});
+const scenario = z
+  .strictObject({
+    name: id.meta(help('By which it is armed')),
+    topic: words
+      .optional()
+      .meta(help('Topic or glob, as in event.*; notify.webhook.send is a message on its way to the webhook')),
+    module: words
+      .optional()
+      .meta(help('In place of a topic: module or glob whose work it is, as in modules.storage.retention')),
+    latency_ms: whole(0, 600_000).default(0).meta(help('Messages or work come this much later')),
+    drop_probability: fraction.default(0).meta(help('What is lost')),
+    error_probability: fraction.default(0).meta(help('What fails')),
+    enabled: z.boolean().default(false).meta(help('Armed from the start')),
+  })
+  .refine(({ topic, module }) => (topic === undefined) !== (module === undefined), {
+    error: 'needs either topic or module',
+    when: isObject,
+  });
 
 /** The scenario that the runbook knows. */
 const SLOW_WEBHOOK = { name: 'slow-webhook', topic: 'notify.webhook.send', latency_ms: 10_000 };

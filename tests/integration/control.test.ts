@@ -15,7 +15,16 @@ const NODE = 'attic';
 const config = {
   node: { id: NODE },
   cameras: [{ camera_id: 'porch', test_pattern: true, detection: { enabled: false } }],
-  system: { confirm_seconds: 1, resilience: { enabled: true } },
+  system: {
+    confirm_seconds: 1,
+    resilience: {
+      enabled: true,
+      scenarios: [
+        { name: 'slow-webhook', topic: 'event.snapshot.allowed', latency_ms: 10_000 },
+        { name: 'broken-storage', module: 'modules.storage.retention', error_probability: 1 },
+      ],
+    },
+  },
 };
 
 let agent: TestAgent;
@@ -158,6 +167,21 @@ test('an admin changes the configuration, goes back by its fingerprint, and arms
     ({ topic, payload }) =>
       topic === 'status.resilience.event' && (payload as { scenario: string }).scenario === 'slow-webhook',
   );
+});
+
+test('trouble in a module is for admins alone, and its work fails with a code until the scenario is disarmed', async () => {
+  const [admin, operator] = [await somebody('admin', 'saboteur'), await somebody('operator', 'bystander')];
+  const toggle = (enabled: boolean) => ({
+    command: 'resilience.toggle',
+    arguments: { name: 'broken-storage', enabled },
+  });
+  const cleanUp = { command: 'storage.cleanup', arguments: {} };
+  expect(await ask(operator, toggle(true))).toMatchObject({ ok: false, error: { code: 'FORBIDDEN' } });
+  expect(await ask(operator, cleanUp)).toMatchObject({ ok: true });
+  expect(await ask(admin, toggle(true))).toMatchObject({ ok: true });
+  expect(await ask(operator, cleanUp)).toMatchObject({ ok: false, error: { code: 'RESILIENCE_INJECTED' } });
+  expect(await ask(admin, toggle(false))).toMatchObject({ ok: true });
+  expect(await ask(operator, cleanUp)).toMatchObject({ ok: true });
 });
 
 test('a token that is removed beside the running agent loses its connection, and no other does', async () => {

@@ -7,6 +7,7 @@ import { ManualClock } from '../record/manual-clock.ts';
 const scenario = (name: string, topic: string, more: Partial<ScenarioSettings>): ScenarioSettings => ({
   name,
   topic,
+  module: null,
   latencyMs: 0,
   dropProbability: 0,
   errorProbability: 0,
@@ -17,6 +18,12 @@ const SCENARIOS = [
   scenario('slow', 'motion.*', { latencyMs: 1000 }),
   scenario('lossy', 'motion.start', { dropProbability: 0.5 }),
   scenario('broken', 'motion.start', { errorProbability: 1 }),
+  { ...scenario('slow-storage', '', { latencyMs: 1000 }), topic: null, module: 'modules.storage.*' },
+  {
+    ...scenario('broken-storage', '', { errorProbability: 1 }),
+    topic: null,
+    module: 'modules.storage.retention',
+  },
 ];
 
 let clock: ManualClock;
@@ -81,6 +88,41 @@ test('losses and errors happen as often as they should, and are told', () => {
   tester.toggle('broken', true);
   move(3);
   expect([scores(), actions()]).toEqual([[1], ['enable', 'drop', 'disable', 'enable', 'error']]);
+});
+
+const STORAGE = 'modules.storage.retention';
+
+test('work that is passed to a module comes late and in order; work of others, and topics, are left alone', async () => {
+  const done: string[] = [];
+  tester.toggle('slow-storage', true);
+  tester.pass(STORAGE, () => done.push('first'));
+  tester.pass('modules.analytics.db_logger', () => done.push('other'));
+  move(1);
+  tester.toggle('slow-storage', false);
+  tester.pass(STORAGE, () => done.push('second'));
+  await turns();
+  expect([done, scores()]).toEqual([['other'], [1]]);
+  clock.advance(1000);
+  await turns();
+  expect(done).toEqual(['other', 'first', 'second']);
+  expect(said[1]?.payload).toMatchObject({ action: 'latency', topic: null, details: { module: STORAGE } });
+});
+
+test('work that somebody waits for comes late, or fails with a code, and is told', async () => {
+  const work = async (): Promise<string> => 'done';
+  expect(await tester.attempt(STORAGE, work)).toBe('done');
+  tester.toggle('slow-storage', true);
+  let outcome: string | null = null;
+  const late = tester.attempt(STORAGE, work).then((value) => (outcome = value));
+  await turns();
+  expect([outcome, tester.health().details['delayed']]).toEqual([null, 1]);
+  clock.advance(1000);
+  await late;
+  expect([outcome, tester.health().details['delayed']]).toEqual(['done', 0]);
+  tester.toggle('slow-storage', false);
+  tester.toggle('broken-storage', true);
+  await expect(tester.attempt(STORAGE, work)).rejects.toMatchObject({ code: 'RESILIENCE_INJECTED' });
+  expect(actions()).toEqual(['enable', 'latency', 'disable', 'enable', 'error']);
 });
 
 test('a jam loses messages instead of keeping them all, and closing lets the rest through', async () => {
