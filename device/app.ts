@@ -12,7 +12,7 @@ import type { CameraSummary } from './camera-desk.ts';
 import { Cameras } from './cameras.ts';
 import type { ErrorReport } from './contract/errors.ts';
 import type { Module } from './contract/modules.ts';
-import type { DetectionSettings, Settings } from './contract/settings.ts';
+import type { CameraSettings, DetectionSettings, Settings } from './contract/settings.ts';
 import { Access, AuditFile, CommandDoor } from './control/index.ts';
 import { DetectDesk, publishDetectorState } from './detect-desk.ts';
 import { createHandlers } from './handlers.ts';
@@ -21,7 +21,7 @@ import type { Clock } from './kernel/clock.ts';
 import type { Log } from './kernel/log.ts';
 import { Slot } from './kernel/slot.ts';
 import { openLibrary, type Library } from './library/index.ts';
-import { bridgeModule, GATEWAY, modulesOf, partsOf, STORAGE } from './modules.ts';
+import { bridgeModule, DETECTOR, GATEWAY, inputOf, modulesOf, partsOf, STORAGE } from './modules.ts';
 import { BotDesk, consumersOf, openNotify } from './notify-desk.ts';
 import { BotAccess, type Notify } from './notify/index.ts';
 import { authenticateBy, hearRequests } from './requests-desk.ts';
@@ -45,6 +45,8 @@ export interface AppOptions {
   readonly certsDir: string;
   /** Nobody owns the device yet; for its console alone. */
   readonly onSetupCode: (code: string) => void;
+  /** Modules, by id, that begin paused. */
+  readonly paused?: readonly string[];
   /** Modules that child processes run in place of ours: for tests that play the camera. */
   readonly hosts?: { readonly camera: string; readonly detect: string };
 }
@@ -71,7 +73,7 @@ export interface AppState {
  * reverse order drains in the direction the data flows.
  */
 export async function startApp(options: AppOptions): Promise<App> {
-  const { config, version, env, clock, log, hosts, certsDir, onSetupCode } = options;
+  const { config, version, env, clock, log, paused = [], hosts, certsDir, onSetupCode } = options;
   await using building = new AsyncDisposableStack();
   const { settings } = config.current;
   const { dataDir, logLevel } = settings;
@@ -173,7 +175,11 @@ export async function startApp(options: AppOptions): Promise<App> {
   const runDir = await mkdtemp(join(tmpdir(), 'spyoncino-'));
   building.defer(() => rm(runDir, { recursive: true, force: true }));
   const detectSocket = join(runDir, 'detect.sock');
-  const settling = whenAllHaveSaid(['detector', ...enabled(settings).map(({ cameraId }) => cameraId)]);
+  const startsPaused = (camera: CameraSettings): boolean => paused.includes(inputOf(camera));
+  const settling = whenAllHaveSaid([
+    ...(paused.includes(DETECTOR) ? [] : ['detector']),
+    ...enabled(settings).flatMap((camera) => (startsPaused(camera) ? [] : camera.cameraId)),
+  ]);
 
   const detector = new Slot<DetectionSettings, DetectDesk>(
     settings.detection,
@@ -192,6 +198,7 @@ export async function startApp(options: AppOptions): Promise<App> {
           if (state.state !== 'starting') settling.said('detector');
         },
       }),
+    paused.includes(DETECTOR),
   );
   detector.start();
   staged('process', () => detector.stop());
@@ -215,6 +222,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     onState: (cameraId, state) => {
       if (state === 'running' || state === 'down') settling.said(cameraId);
     },
+    startsPaused,
   });
 
   storage = new StorageDesk({
@@ -228,6 +236,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       for (const desk of cameras.desks) desk.restart();
     },
   });
+  if (paused.includes(STORAGE)) storage.setPaused(true);
   storage.start();
   const storageDesk = storage;
   staged('storage', () => storageDesk.stop());
@@ -380,6 +389,7 @@ const enabled = ({ cameras }: Settings) => cameras.filter((camera) => camera.ena
 function whenAllHaveSaid(names: readonly string[]): { done: Promise<void>; said(name: string): void } {
   const waiting = new Set(names);
   const { promise, resolve } = Promise.withResolvers<void>();
+  if (waiting.size === 0) resolve();
   return {
     done: promise,
     said(name) {

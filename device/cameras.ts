@@ -6,6 +6,8 @@ import { Slot } from './kernel/slot.ts';
 
 export interface CamerasOptions extends Omit<CameraDeskOptions, 'settings' | 'onState'> {
   readonly onState: (cameraId: string, state: CameraPhase) => void;
+  /** Whether a camera begins paused. */
+  readonly startsPaused: (settings: CameraSettings) => boolean;
 }
 
 export type CameraSlot = Slot<CameraSettings, CameraDesk>;
@@ -37,10 +39,11 @@ export class Cameras {
   }
 
   add(settings: CameraSettings): void {
-    const { onState, ...shared } = this.#o;
+    const { onState, startsPaused, ...shared } = this.#o;
     const slot: CameraSlot = new Slot(
       settings,
       (now) => new CameraDesk({ ...shared, settings: now, onState: (state) => onState(now.cameraId, state) }),
+      startsPaused(settings),
     );
     this.#slots.set(settings.cameraId, slot);
     slot.start();

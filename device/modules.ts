@@ -2,7 +2,7 @@ import type { Bus } from './bus/index.ts';
 import type { Cameras, CameraSlot } from './cameras.ts';
 import type { ErrorReport } from './contract/errors.ts';
 import type { Module, ModuleHealth, ModuleStatus } from './contract/modules.ts';
-import type { DetectionSettings, SourceSettings } from './contract/settings.ts';
+import type { CameraSettings, DetectionSettings, SourceSettings } from './contract/settings.ts';
 import type { DetectDesk } from './detect-desk.ts';
 import type { HealthSummary } from './health/index.ts';
 import type { Slot } from './kernel/slot.ts';
@@ -53,7 +53,7 @@ export function partsOf({ modules }: HealthSummary): ReadonlyMap<string, HealthL
   return parts;
 }
 
-const DETECTOR = 'modules.process.yolo_detector';
+export const DETECTOR = 'modules.process.yolo_detector';
 export const STORAGE = 'modules.storage.retention';
 export const GATEWAY = 'modules.dashboard.websocket_gateway';
 const UPLOADS = 'modules.storage.s3_uploader';
@@ -64,9 +64,12 @@ const INPUTS: Readonly<Record<SourceSettings['kind'], string>> = {
   pattern: 'modules.input.camera_simulator',
 };
 
+/** Which module a camera is an instance of. */
+export const inputOf = ({ source }: CameraSettings): string => INPUTS[source.kind];
+
 function cameraModule(slot: CameraSlot): Module {
   return {
-    id: INPUTS[slot.settings.source.kind],
+    id: inputOf(slot.settings),
     instance: slot.settings.cameraId,
     pausing: slot,
     health(): ModuleHealth {

@@ -10,7 +10,14 @@ import { systemClock } from '../kernel/clock.ts';
 import { createLog, type Log } from '../kernel/log.ts';
 import { ConfigKeeper, loadSettings, type CameraInput, type LoadOptions } from '../settings/index.ts';
 import { fetchFootage, type FootageProgress } from './footage.ts';
-import { parseModules, parsePreset, PRESETS, withExtraArgs, type Preset } from './selection.ts';
+import {
+  parseModules,
+  parsePreset,
+  pausedModules,
+  PRESETS,
+  withExtraArgs,
+  type Preset,
+} from './selection.ts';
 import { friendlyPath, loadOptions, parse, PLACES, PLACES_HELP, type Verb } from './verb.ts';
 import { readBuildInfo } from './version.ts';
 
@@ -27,7 +34,8 @@ a second Ctrl-C stops at once.
                      instead; usb or rtsp, the configured ones of that kind and no others
   --module NAME      as well: modules.status.resilience_tester, on standby until an admin arms a scenario; ways of telling
                      people (modules.output.telegram_notifier, …) that the configuration leaves off
-  --skip-module NAME not: the resilience tester, and what a configuration shared with other nodes asks for
+  --skip-module NAME not: the resilience tester, and what a configuration shared with other nodes asks for;
+                     cameras of a kind, the detector and the storage begin paused, until module.enable
   --log-level LEVEL  trace, debug, info, warn or error (default: as configured, info)
 ${PLACES_HELP}
 
@@ -60,11 +68,16 @@ SPYONCINO_EXTRA_ARGS holds further options, as they would be typed; what is type
     for (const warning of warnings) log.warn(warning);
     const isUnconfigured = settings.cameras.length === 0;
     const load = options(isUnconfigured ? await findCameras(preset, settings.dataDir, log) : []);
-    return await runAgent(load, settings.dataDir, log);
+    return await runAgent(load, settings.dataDir, pausedModules(values['skip-module']), log);
   },
 };
 
-async function runAgent(load: LoadOptions, dataDir: string, log: Log): Promise<number> {
+async function runAgent(
+  load: LoadOptions,
+  dataDir: string,
+  paused: readonly string[],
+  log: Log,
+): Promise<number> {
   const { version } = await readBuildInfo();
   const config = await ConfigKeeper.open({ load, stateDir: join(dataDir, 'state'), clock: systemClock, log });
   const { settings } = config.current;
@@ -93,6 +106,7 @@ async function runAgent(load: LoadOptions, dataDir: string, log: Log): Promise<n
       env: process.env,
       clock: systemClock,
       log,
+      paused,
       certsDir: resolve(process.env.SPYONCINO_CERTS_DIR || join(load.configDir, 'certs')),
       onSetupCode: (code) => void (setupCode = code),
     });

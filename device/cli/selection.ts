@@ -35,15 +35,15 @@ export function withExtraArgs(typed: readonly string[], extra = ''): readonly st
 }
 
 /** What `--module` and `--skip-module` can do about a module of the original system. */
-type Choice = 'always' | 'optional' | 'absent';
+type Choice = 'always' | 'pausable' | 'optional' | 'absent';
 
 /** Its modules, with the short names that its command line took. */
 const MODULES: readonly { id: string; choice: Choice; aliases: readonly string[] }[] = [
-  { id: 'modules.input.camera_simulator', choice: 'always', aliases: ['sim', 'camera-sim'] },
-  { id: 'modules.input.usb_camera', choice: 'always', aliases: ['usb'] },
-  { id: 'modules.input.rtsp_camera', choice: 'always', aliases: ['rtsp'] },
+  { id: 'modules.input.camera_simulator', choice: 'pausable', aliases: ['sim', 'camera-sim'] },
+  { id: 'modules.input.usb_camera', choice: 'pausable', aliases: ['usb'] },
+  { id: 'modules.input.rtsp_camera', choice: 'pausable', aliases: ['rtsp'] },
   { id: 'modules.process.motion_detector', choice: 'always', aliases: ['motion'] },
-  { id: 'modules.process.yolo_detector', choice: 'always', aliases: ['yolo'] },
+  { id: 'modules.process.yolo_detector', choice: 'pausable', aliases: ['yolo'] },
   { id: 'modules.process.detection_event_router', choice: 'always', aliases: ['alert-router', 'person'] },
   { id: 'modules.process.zoning_filter', choice: 'always', aliases: ['zoning'] },
   { id: 'modules.event.deduplicator', choice: 'always', aliases: ['dedupe'] },
@@ -54,7 +54,7 @@ const MODULES: readonly { id: string; choice: Choice; aliases: readonly string[]
   { id: 'modules.output.telegram_notifier', choice: 'optional', aliases: ['telegram'] },
   { id: 'modules.output.email_notifier', choice: 'optional', aliases: [] },
   { id: 'modules.output.webhook_notifier', choice: 'optional', aliases: [] },
-  { id: 'modules.storage.retention', choice: 'always', aliases: ['storage'] },
+  { id: 'modules.storage.retention', choice: 'pausable', aliases: ['storage'] },
   { id: 'modules.storage.s3_uploader', choice: 'optional', aliases: ['s3'] },
   { id: 'modules.analytics.db_logger', choice: 'always', aliases: ['db-logger'] },
   { id: 'modules.analytics.event_logger', choice: 'absent', aliases: ['analytics'] },
@@ -67,7 +67,7 @@ const MODULES: readonly { id: string; choice: Choice; aliases: readonly string[]
 
 /**
  * Of modules that are added and left out; the latter win. What is always there may be added, what is not in this
- * version may be left out: neither changes anything.
+ * version may be left out: neither changes anything. What can be paused may be left out: see `pausedModules`.
  *
  * @throws CodedError USAGE for a name that is not known, and for what cannot be had
  */
@@ -95,6 +95,10 @@ export function parseModules(
     ...(outputs.length === 0 ? {} : { outputs: Object.fromEntries(outputs) }),
   };
 }
+
+/** Of modules that are left out: those that are there all the same, paused, until somebody enables them. */
+export const pausedModules = (skipped: readonly string[] = []): readonly string[] =>
+  skipped.map(moduleBy).flatMap(([id, choice]) => (choice === 'pausable' ? id : []));
 
 const RESILIENCE = 'modules.status.resilience_tester';
 const UPLOADER = 'modules.storage.s3_uploader';

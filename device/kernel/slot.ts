@@ -17,12 +17,14 @@ export class Slot<Settings, P extends Part> {
   readonly #turns = new Turns(MAX_WAITING);
   #settings: Settings;
   #part: P | null = null;
-  #isPaused = false;
+  #isPaused: boolean;
   #isOver = false;
 
-  constructor(settings: Settings, make: (settings: Settings) => P) {
+  /** With `isPaused` it begins paused: nothing is built until it is resumed. */
+  constructor(settings: Settings, make: (settings: Settings) => P, isPaused = false) {
     this.#settings = settings;
     this.#make = make;
+    this.#isPaused = isPaused;
   }
 
   /** null while it is paused, and outside of its life. */

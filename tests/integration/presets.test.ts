@@ -61,3 +61,29 @@ test('the resilience tester stands by with the extra arguments of the runbook, a
   expect(await modulesWith(`--module ${tester}`)).toContain(tester);
   expect(await modulesWith('')).not.toContain(tester);
 });
+
+test('what is left out begins paused, its cameras too, and the agent is ready all the same', async () => {
+  const args = [
+    '--preset',
+    'sim',
+    '--skip-module',
+    'yolo',
+    '--skip-module',
+    'sim',
+    '--skip-module',
+    'storage',
+  ];
+  await using agent = await startAgent({ args });
+  const { payload } = await agent.message(({ topic }) => topic === 'status.health.summary');
+  const { status, modules } = payload as Payload<'status.health.summary'>;
+  const paused = [
+    'modules.process.yolo_detector',
+    'modules.input.camera_simulator',
+    'modules.storage.retention',
+  ];
+  expect([status, ...paused.map((id) => modules[id]?.status)]).toEqual([
+    'healthy',
+    ...paused.map(() => 'disabled'),
+  ]);
+  expect(await agent.children(/spyoncino (detect|camera)|(detect|camera)-host/)).toEqual([]);
+});

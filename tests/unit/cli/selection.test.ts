@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseModules, parsePreset, PRESETS, withExtraArgs } from '../../../device/cli/selection.ts';
+import {
+  parseModules,
+  parsePreset,
+  pausedModules,
+  PRESETS,
+  withExtraArgs,
+} from '../../../device/cli/selection.ts';
 
 test('presets have the names that operators know; none is auto, another is refused with the list', () => {
   for (const name of ['auto', 'sim', 'usb', 'rtsp']) expect(parsePreset(name)).toBe(name);
@@ -64,4 +70,14 @@ test('what is always there may be named, what is not in this version may be left
   expect(() => parseModules([], ['ws'])).toThrow(/modules\.dashboard\.websocket_gateway cannot be left out/);
   expect(() => parseModules(['resilence'])).toThrow(/no module "resilence".*resilience/);
   expect(() => parseModules([], ['toString'])).toThrow(/no module/);
+});
+
+test('what can be paused begins so when it is left out, by either name', () => {
+  expect(pausedModules()).toEqual([]);
+  expect(pausedModules(['yolo', 'modules.input.usb_camera', 'telegram', 'resilience'])).toEqual([
+    'modules.process.yolo_detector',
+    'modules.input.usb_camera',
+  ]);
+  expect(parseModules([], ['yolo', 'storage'])).toEqual({});
+  expect(() => pausedModules(['toString'])).toThrow(/no module/);
 });
