@@ -1,5 +1,6 @@
 import type { Caller } from '../contract/access.ts';
 import { CodedError } from '../contract/errors.ts';
+import { problemsIn } from '../contract/problems.ts';
 import { TOPICS, type Payload, type RequestTopic } from '../contract/topics.ts';
 import type { Log } from '../kernel/log.ts';
 
@@ -42,9 +43,7 @@ export class Requests {
       if (!json) throw this.#refused('request_invalid', 'COMMAND_INVALID', 'it is not a JSON object');
       const { success, data, error } = TOPICS[topic].payload.safeParse(json);
       if (!success) {
-        const [issue] = error.issues;
-        const where = `${issue?.path.join('.') || 'request'}: ${issue?.message ?? 'does not fit'}`;
-        throw this.#refused('request_invalid', 'COMMAND_INVALID', where);
+        throw this.#refused('request_invalid', 'COMMAND_INVALID', problemsIn(error, 'request'));
       }
       const handler = this.#handlers.get(topic);
       if (!handler) throw this.#refused('request_unheard', 'COMMAND_UNKNOWN', `nobody hears ${topic}`);

@@ -1,4 +1,5 @@
 import { CodedError } from '../contract/errors.ts';
+import { problemsIn } from '../contract/problems.ts';
 import {
   TOPICS,
   type Envelope,
@@ -32,8 +33,7 @@ export function createSealer(clock: Clock): Sealer {
     const spec = TOPICS[pattern];
     const checked = spec.payload.safeParse(payload);
     if (!checked.success) {
-      const problems = checked.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-      throw new CodedError('PAYLOAD_INVALID', `${topic}: ${problems.join('; ')}`);
+      throw new CodedError('PAYLOAD_INVALID', `${topic}: ${problemsIn(checked.error, 'payload')}`);
     }
     const seq = (lastSeq.get(topic) ?? 0) + 1;
     lastSeq.set(topic, seq);

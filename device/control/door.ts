@@ -9,6 +9,7 @@ import {
   type CommandRequest,
 } from '../contract/commands.ts';
 import { CodedError } from '../contract/errors.ts';
+import { problemsIn } from '../contract/problems.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 
@@ -53,7 +54,7 @@ export class CommandDoor {
     const requestId = named.request_id ?? null;
     let outcome: CommandOutcome;
     try {
-      if (!parsed.success) throw new CodedError('COMMAND_INVALID', problemsIn(parsed.error));
+      if (!parsed.success) throw new CodedError('COMMAND_INVALID', problemsIn(parsed.error, 'request'));
       const { command, result } = await this.#carryOut(parsed.data, caller);
       outcome = { ok: true, command, requestId, result: result ?? null };
     } catch (error) {
@@ -91,7 +92,8 @@ export class CommandDoor {
       throw new CodedError('COMMAND_INVALID', 'camera_id is missing');
     if (target === 'module' && module === '') throw new CodedError('COMMAND_INVALID', 'module is missing');
     const checked = (schema as z.ZodType).safeParse(request.arguments ?? {});
-    if (!checked.success) throw new CodedError('COMMAND_INVALID', problemsIn(checked.error, 'arguments'));
+    if (!checked.success)
+      throw new CodedError('COMMAND_INVALID', problemsIn(checked.error, 'arguments', 'arguments'));
     const handler: (order: Order) => unknown = this.#o.handlers[command];
     const result = await this.#inTime((signal) =>
       handler({ arguments: checked.data as Order['arguments'], caller, cameraId: camera_id, module, signal }),
@@ -115,14 +117,4 @@ export class CommandDoor {
       done.abort();
     }
   }
-}
-
-/** Names of fields and what is wrong with them; never their values, which may be secret. */
-function problemsIn(error: z.ZodError, prefix?: string): string {
-  return error.issues
-    .slice(0, 5)
-    .map(
-      ({ path, message }) => `${[...(prefix ? [prefix] : []), ...path].join('.') || 'request'}: ${message}`,
-    )
-    .join('; ');
 }

@@ -1,5 +1,6 @@
 import { SESSION_COOKIE, type Caller, type Origin } from '../contract/access.ts';
 import { CodedError } from '../contract/errors.ts';
+import { readBearer } from '../kernel/bearer.ts';
 import { readCookie } from '../kernel/cookie.ts';
 import type { AccessPort } from './options.ts';
 
@@ -7,7 +8,7 @@ type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
 /** Who asks, by token or by the cookie of a session; null when nobody says so. Throws UNAUTHENTICATED. */
 export async function identify(access: AccessPort, headers: Headers, origin: Origin): Promise<Caller | null> {
-  const secret = bearerOf(headers) ?? readCookie(headers['cookie'], SESSION_COOKIE);
+  const secret = readBearer(headers['authorization']) ?? readCookie(headers['cookie'], SESSION_COOKIE);
   return secret === null ? null : await access.authenticate({ kind: 'bearer', secret }, origin);
 }
 
@@ -19,10 +20,7 @@ export function refuseCrossSite(method: string, headers: Headers): void {
   if (method === 'GET' || method === 'HEAD') return;
   const { origin, host } = headers;
   if (typeof origin === 'string' && URL.parse(origin)?.host !== host) throw new CodedError('CROSS_SITE');
-  const isByCookie = bearerOf(headers) === null && readCookie(headers['cookie'], SESSION_COOKIE) !== null;
+  const isByCookie =
+    readBearer(headers['authorization']) === null && readCookie(headers['cookie'], SESSION_COOKIE) !== null;
   if (isByCookie && headers['x-spyoncino'] !== '1') throw new CodedError('CROSS_SITE');
-}
-
-function bearerOf({ authorization }: Headers): string | null {
-  return /^Bearer +(\S{1,512}) *$/i.exec(String(authorization ?? ''))?.[1] ?? null;
 }

@@ -10,6 +10,7 @@ import {
 import type { z } from 'zod';
 import { mayActAs, type Caller, type Origin } from '../contract/access.ts';
 import { CodedError } from '../contract/errors.ts';
+import { problemsIn } from '../contract/problems.ts';
 import type { Module } from '../contract/modules.ts';
 import { listen } from '../kernel/listen.ts';
 import { RateLimiter } from '../kernel/rate-limit.ts';
@@ -144,10 +145,7 @@ function checked(schema: z.ZodType | null, value: unknown, part: string): unknow
   if (!schema) return undefined;
   const { success, data, error } = schema.safeParse(value);
   if (success) return data;
-  const problems = error.issues
-    .slice(0, 5)
-    .map(({ path, message }) => `${[part, ...path].join('.')}: ${message}`);
-  throw new CodedError('REQUEST_INVALID', problems.join('; '));
+  throw new CodedError('REQUEST_INVALID', problemsIn(error, part, part));
 }
 
 function limitRates(app: FastifyInstance, { clock }: ControlApiOptions, limits: ControlApiLimits): void {

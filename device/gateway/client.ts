@@ -2,6 +2,7 @@ import type { WebSocket } from 'ws';
 import type { Caller } from '../contract/access.ts';
 import type { Door } from '../contract/commands.ts';
 import { CodedError } from '../contract/errors.ts';
+import { problemsIn } from '../contract/problems.ts';
 import { RateLimiter } from '../kernel/rate-limit.ts';
 import type { TaskSet } from '../kernel/tasks.ts';
 import type { Entry, ReplayBuffer } from './buffer.ts';
@@ -220,8 +221,5 @@ function parse(data: Buffer, isBinary: boolean): Said {
   }
   const { success, data: message, error } = said.safeParse(value);
   if (success) return message;
-  const problems = error.issues
-    .slice(0, 5)
-    .map(({ path, message }) => `${path.join('.') || 'message'}: ${message}`);
-  throw new CodedError('REQUEST_INVALID', problems.join('; '));
+  throw new CodedError('REQUEST_INVALID', problemsIn(error, 'message'));
 }

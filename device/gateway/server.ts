@@ -10,6 +10,7 @@ import type { Module } from '../contract/modules.ts';
 import type { GatewaySettings } from '../contract/settings.ts';
 import type { TlsSource } from '../contract/tls.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { readBearer } from '../kernel/bearer.ts';
 import { readCookie } from '../kernel/cookie.ts';
 import { listen } from '../kernel/listen.ts';
 import type { Log } from '../kernel/log.ts';
@@ -348,8 +349,8 @@ function addressOf({ url }: IncomingMessage): URL {
  * CROSS_SITE when a page of another one uses what the browser sends by itself.
  */
 function secretOf({ headers }: IncomingMessage): string | null {
-  const bearer = /^Bearer +(\S{1,512}) *$/i.exec(headers.authorization ?? '')?.[1];
-  if (bearer !== undefined) return bearer;
+  const bearer = readBearer(headers.authorization);
+  if (bearer !== null) return bearer;
   const cookie = readCookie(headers.cookie, SESSION_COOKIE);
   if (cookie === null || headers.origin === undefined) return cookie;
   const host = URL.parse(`https://${headers.host}`)?.hostname;
