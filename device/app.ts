@@ -22,11 +22,13 @@ import type { Log } from './kernel/log.ts';
 import { Slot } from './kernel/slot.ts';
 import { openLibrary } from './library/index.ts';
 import { bridgeModule, modulesOf, partsOf } from './modules.ts';
+import { BotDesk, consumersOf, openNotify } from './notify-desk.ts';
+import { BotAccess, type Notify } from './notify/index.ts';
 import { authenticateBy, hearRequests } from './requests-desk.ts';
 import type { ChangePlan, ConfigKeeper } from './settings/index.ts';
 import { StatusDesk } from './status-desk.ts';
 import { StorageDesk } from './storage-desk.ts';
-import { certificatesFor, openSurfaces, type Surfaces } from './surfaces.ts';
+import { openSurfaces, type Surfaces } from './surfaces.ts';
 import { hostNames, Tls } from './tls/index.ts';
 import { UploadDesk } from './upload-desk.ts';
 
@@ -84,7 +86,8 @@ export async function startApp(options: AppOptions): Promise<App> {
       nodeId: settings.nodeId,
       ...settings.bus,
       authenticate: authenticateBy(access),
-      certificates: certificatesFor(tls),
+      certificates: tls.of('mqtt'),
+      clientCa: tls.authority,
       stateDir,
       version,
       meter,
@@ -118,6 +121,8 @@ export async function startApp(options: AppOptions): Promise<App> {
 
   let storage: StorageDesk | null = null;
   let surfaces: Surfaces | null = null;
+  let telling: Notify | null = null;
+  let bot: BotDesk | null = null;
   const library = await openLibrary({
     dataDir,
     settings: settings.storage,
@@ -126,8 +131,42 @@ export async function startApp(options: AppOptions): Promise<App> {
     log,
     meter,
     onTroubles: () => storage?.hurry(),
+    onCommitted: () => telling?.wake(),
   });
   staged('analytics', () => library[Symbol.asyncDispose]());
+
+  const notify = await openNotify({
+    config,
+    library,
+    bus,
+    tester,
+    env,
+    stateDir,
+    onConsumers: () => tellConsumers(),
+    meter,
+    clock,
+    log,
+  });
+  telling = notify;
+  staged('outputs', () => notify.stop());
+  const uploads = new UploadDesk({
+    settings: settings.remote,
+    isStandby: env['SPYONCINO_STANDBY'] === '1',
+    dataDir,
+    library,
+    bus,
+    meter,
+    clock,
+    log,
+  });
+  // All who take from the outbox, at once: what waits for anybody else would be forgotten.
+  const tellConsumers = (): void =>
+    library.registerConsumers({ ...consumersOf(notify), ...uploads.consumers });
+  tellConsumers();
+  uploads.start();
+  building.defer(() => uploads.stop());
+  building.use(broker.tap(({ topic }) => uploads.heard(topic)));
+  await notify.start();
 
   const runDir = await mkdtemp(join(tmpdir(), 'spyoncino-'));
   building.defer(() => rm(runDir, { recursive: true, force: true }));
@@ -191,22 +230,6 @@ export async function startApp(options: AppOptions): Promise<App> {
   const storageDesk = storage;
   staged('storage', () => storageDesk.stop());
 
-  const uploads = new UploadDesk({
-    settings: settings.remote,
-    isStandby: env['SPYONCINO_STANDBY'] === '1',
-    dataDir,
-    library,
-    bus,
-    meter,
-    clock,
-    log,
-  });
-  const tellConsumers = (): void => library.registerConsumers(uploads.consumers);
-  tellConsumers();
-  uploads.start();
-  building.defer(() => uploads.stop());
-  building.use(broker.tap(({ topic }) => uploads.heard(topic)));
-
   const modules = (): readonly Module[] =>
     modulesOf({
       cameras,
@@ -216,6 +239,8 @@ export async function startApp(options: AppOptions): Promise<App> {
       others: [
         uploads.module(),
         ...(surfaces?.modules ?? []),
+        ...notify.modules,
+        ...(bot ? [bot.module] : []),
         ...bridgeModule(broker),
         ...(tester
           ? [{ id: 'modules.status.resilience_tester', instance: null, health: () => tester.health() }]
@@ -236,12 +261,16 @@ export async function startApp(options: AppOptions): Promise<App> {
   const status = building.use(new StatusDesk({ modules, broker, library, bus, clock, log }));
 
   building.use(config);
+  const botAccess = await BotAccess.open(stateDir, settings.outputs.notify.bot, clock, log);
   const door = new CommandDoor({
     handlers: createHandlers({
       modules,
       cameras,
       library,
       storage: storageDesk,
+      notify,
+      botAccess,
+      status,
       uploads,
       config,
       toggleScenario: tester && ((name, isArmed) => tester.toggle(name, isArmed)),
@@ -271,9 +300,13 @@ export async function startApp(options: AppOptions): Promise<App> {
     }),
   );
   surfaces = open;
+  const chat = new BotDesk({ config, env, access: botAccess, door, clock, log });
+  bot = chat;
+  building.defer(() => chat.stop());
 
   for (const camera of enabled(settings)) cameras.add(camera);
   staged('inputs', () => cameras.stop());
+  chat.start();
   status.start();
   config.serve({
     apply: (plan, now) => apply(plan, now),
@@ -295,11 +328,15 @@ export async function startApp(options: AppOptions): Promise<App> {
     for (const step of steps) {
       if (step.kind === 'service') {
         if (step.service === 'detector') await detector.restart(now.detection);
+        if (step.service === 'outputs') {
+          original.setRateLimit(now.outputs.rateLimit);
+          await notify.configure(now.outputs.notify);
+          await chat.configure(now.outputs.notify.bot);
+        }
         if (step.service === 'uploads') {
           await uploads.restart(now.remote);
           tellConsumers();
         }
-        if (step.service === 'outputs') original.setRateLimit(now.outputs.rateLimit);
         continue;
       }
       const { cameraId, action } = step;
@@ -332,7 +369,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 }
 
 /** In this order. */
-const SHUTDOWN = ['inputs', 'storage', 'process', 'analytics'] as const;
+const SHUTDOWN = ['inputs', 'storage', 'process', 'outputs', 'analytics'] as const;
 
 const enabled = ({ cameras }: Settings) => cameras.filter((camera) => camera.enabled);
 

@@ -175,7 +175,10 @@ export class CameraDesk {
       case 'clip.ready':
       case 'segment.ready':
         this.#tasks.run('publish footage', async () => {
-          publishFootage(bus, fact, await library.footage(fact));
+          const indexed = await library.footage(fact);
+          // Whoever recovers footage cannot know what was told before.
+          if (fact.recovered && indexed?.isNew === false) return;
+          publishFootage(bus, fact, indexed?.link ?? null);
           if (fact.type === 'clip.ready') original.take(fact);
         });
         break;

@@ -26,8 +26,14 @@ export interface DetectDeskOptions {
 
 export type DetectorState =
   | { readonly state: 'starting' }
-  | { readonly state: 'running'; readonly info: DetectorInfo }
+  /** `reason`: what it cannot do well. */
+  | { readonly state: 'running'; readonly info: DetectorInfo; readonly reason: ErrorReport | null }
   | { readonly state: 'down'; readonly reason: ErrorReport };
+
+/** Two seconds are how long somebody may be in a picture and gone again. */
+const STARVED_MS = 2000;
+/** A detect host that says nothing for so long does nothing, either. */
+const SILENT_MS = 12_000;
 
 /** The agent's side of the detect host: keeps it alive and says how it is. */
 export class DetectDesk {
@@ -36,6 +42,8 @@ export class DetectDesk {
   readonly #metrics: MetricsDesk;
   #failure: ErrorReport | null = null;
   #state: DetectorState = { state: 'starting' };
+  /** Monotonic ms at which the host said how it is. */
+  #heardMs = 0;
 
   constructor(options: DetectDeskOptions) {
     this.#o = options;
@@ -52,7 +60,10 @@ export class DetectDesk {
       healthyAfterMs: 5000,
       onMessage: (message) => {
         if (message.type === 'metrics') this.#metrics.answer(message);
-        else if (message.type === 'ready') this.#setState({ state: 'running', info: message.info });
+        else if (message.type === 'ready') {
+          this.#heardMs = clock.monotonicMs();
+          this.#setState({ state: 'running', info: message.info, reason: null });
+        } else if (message.type === 'waits') this.#judge(message.longestMs);
         else this.#failure = message.reason;
       },
       onExit: ({ expected, code, signal }) => {
@@ -79,7 +90,10 @@ export class DetectDesk {
   }
 
   get state(): DetectorState {
-    return this.#state;
+    const state = this.#state;
+    const silentMs = this.#o.clock.monotonicMs() - this.#heardMs;
+    if (state.state !== 'running' || silentMs < SILENT_MS) return state;
+    return { ...state, reason: starved(silentMs) };
   }
 
   /** For people. */
@@ -87,6 +101,16 @@ export class DetectDesk {
     const state = this.#state;
     if (state.state === 'running') return `${state.info.modelId} on ${state.info.backend}`;
     return state.state === 'down' ? `down: ${state.reason.message} ${state.reason.advice}` : 'starting';
+  }
+
+  /** Told when it changes. */
+  #judge(longestWaitMs: number): void {
+    this.#heardMs = this.#o.clock.monotonicMs();
+    const state = this.#state;
+    if (state.state !== 'running') return;
+    const isStarved = longestWaitMs >= STARVED_MS;
+    if (isStarved === (state.reason !== null)) return;
+    this.#setState({ ...state, reason: isStarved ? starved(longestWaitMs) : null });
   }
 
   #setState(state: DetectorState): void {
@@ -99,11 +123,14 @@ export class DetectDesk {
   }
 }
 
+const starved = (waitMs: number): ErrorReport =>
+  new CodedError('DETECTOR_STARVED', `${(waitMs / 1000).toFixed(1)} s`).report();
+
 export function publishDetectorState(bus: Pick<Bus, 'publish'>, state: DetectorState): void {
   bus.publish('status.detector', {
     state: state.state,
     model: state.state === 'running' ? state.info.modelId : null,
     backend: state.state === 'running' ? state.info.backend : null,
-    reason: state.state === 'down' ? state.reason : null,
+    reason: state.state === 'starting' ? null : state.reason,
   });
 }

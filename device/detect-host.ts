@@ -7,6 +7,8 @@ import { serveParent } from './host.ts';
 import { systemClock } from './kernel/clock.ts';
 import { createLog } from './kernel/log.ts';
 
+const WAITS_EVERY_MS = 5000;
+
 serveParent<DetectHostStart, DetectHostMessage>(
   async ({ settings, dataDir, logLevel, socket }, { signal, send, meterReady }) => {
     process.title = 'spyoncino detect';
@@ -23,7 +25,10 @@ serveParent<DetectHostStart, DetectHostMessage>(
         clock: systemClock,
       });
       send({ type: 'ready', info: server.info });
-      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+      while (!signal.aborted) {
+        await systemClock.sleep(WAITS_EVERY_MS, signal).catch(() => {});
+        send({ type: 'waits', longestMs: server.takeLongestWaitMs() });
+      }
     } catch (error) {
       const coded = CodedError.from(error, 'DETECTOR_FAILED');
       log.error({ err: error, code: coded.code }, coded.message);

@@ -5,7 +5,9 @@ import { moduleName, type Module } from './contract/modules.ts';
 import type { Handlers, Order } from './control/index.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Library } from './library/index.ts';
+import type { BotAccess, Notify } from './notify/index.ts';
 import type { ConfigKeeper, UpdateResult } from './settings/index.ts';
+import type { StatusDesk } from './status-desk.ts';
 import type { StorageDesk } from './storage-desk.ts';
 import type { UploadDesk } from './upload-desk.ts';
 
@@ -14,6 +16,9 @@ export interface HandlersOptions {
   readonly cameras: Cameras;
   readonly library: Library;
   readonly storage: StorageDesk;
+  readonly notify: Notify;
+  readonly botAccess: BotAccess;
+  readonly status: Pick<StatusDesk, 'health'>;
   readonly uploads: UploadDesk;
   readonly config: ConfigKeeper;
   /** null while the resilience tester is not loaded. */
@@ -21,6 +26,7 @@ export interface HandlersOptions {
   readonly clock: Clock;
 }
 
+const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 /** Enough for a summary of a busy week; beyond it numbers would be wrong, so it says so. */
 const MAX_SUMMARISED = 100_000;
@@ -112,6 +118,40 @@ export function createHandlers(o: HandlersOptions): Handlers {
       return { hours, start_ts: startUtcMs, end_ts: endUtcMs, cameras };
     },
     'analytics.summary': async ({ arguments: { hours } }) => await summary(o, hours),
+
+    'arm.set': async ({ arguments: { mode }, caller }) => {
+      await o.notify.arm.set(mode, caller.user);
+      return o.notify.arm.state;
+    },
+    'arm.get': () => o.notify.arm.state,
+    'notifications.mute': async ({ arguments: { minutes } }) => {
+      await o.notify.arm.mute(minutes * MINUTE_MS);
+      return o.notify.arm.state;
+    },
+    'notifications.list': async ({ arguments: { limit } }) => ({
+      items: (await o.library.ask('listAttempts', { limit })).map(
+        ({ lane, noticeId, atUtcMs, outcome, action, tries, reason }) => ({
+          ts: atUtcMs,
+          target: lane,
+          notice_id: noticeId,
+          outcome,
+          action,
+          tries,
+          reason,
+        }),
+      ),
+    }),
+    'system.notification.test': async ({ arguments: { channel } }) => {
+      const results = await o.notify.test(channel ?? null);
+      return { ok: results.every(({ error }) => error === null), results };
+    },
+
+    'system.status': () => o.status.health(),
+    'telegram.users': async ({ arguments: wanted }) => {
+      if (wanted.action === 'add') await o.botAccess.add(wanted.user_id);
+      else if (wanted.action === 'remove') await o.botAccess.remove(wanted.user_id);
+      return { users: o.botAccess.users };
+    },
 
     async 'config.update'({ arguments: wanted, caller }) {
       const changes =

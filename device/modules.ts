@@ -92,8 +92,12 @@ const detectorModule = (slot: Slot<DetectionSettings, DetectDesk>): Module => ({
     if (!state) return { status: 'disabled', reasons: [], details: {} };
     if (state.state === 'down') return { status: 'error', reasons: [state.reason], details: {} };
     if (state.state === 'starting') return { status: 'degraded', reasons: [], details: {} };
-    const { modelId, backend } = state.info;
-    return { status: 'healthy', reasons: [], details: { model: modelId, backend } };
+    const { info, reason } = state;
+    return {
+      status: reason ? 'degraded' : 'healthy',
+      reasons: reason ? [reason] : [],
+      details: { model: info.modelId, backend: info.backend },
+    };
   },
 });
 

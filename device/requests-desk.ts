@@ -1,5 +1,5 @@
 import type { Authenticate, Bus } from './bus/index.ts';
-import type { Caller } from './contract/access.ts';
+import type { Caller, Credentials } from './contract/access.ts';
 import type { Payload } from './contract/topics.ts';
 import { SECRET_PREFIX, type Access, type CommandDoor, type CommandOutcome } from './control/index.ts';
 
@@ -31,20 +31,29 @@ export function hearRequests(bus: Bus, door: CommandDoor): void {
   );
 }
 
-/** Name and password of a user; or, with the name of a token or none, its secret as the password. */
+/**
+ * Name and password of a user; with the name of a token or none, its secret as the password; or without a password the
+ * certificate of a token.
+ */
 export const authenticateBy =
   (access: Access): Authenticate =>
-  async ({ username, password, address }) => {
-    if (password === null) return null;
-    const origin = { surface: 'mqtt', address } as const;
-    const isSecret = password.startsWith(SECRET_PREFIX);
-    const caller = await access.authenticate(
-      isSecret ? { kind: 'bearer', secret: password } : { kind: 'password', name: username ?? '', password },
-      origin,
-    );
+  async ({ username, password, certificateSha256, address }) => {
+    const credentials = credentialsOf(username, password, certificateSha256);
+    if (!credentials) return null;
+    const caller = await access.authenticate(credentials, { surface: 'mqtt', address });
     const isNamed = username !== null && username !== '';
     return isNamed && caller.user !== username ? null : caller;
   };
+
+function credentialsOf(
+  username: string | null,
+  password: string | null,
+  certificateSha256: string | null,
+): Credentials | null {
+  if (password?.startsWith(SECRET_PREFIX)) return { kind: 'bearer', secret: password };
+  if (password !== null) return { kind: 'password', name: username ?? '', password };
+  return certificateSha256 === null ? null : { kind: 'certificate', sha256: certificateSha256 };
+}
 
 function resultOf(outcome: CommandOutcome): Payload<'dashboard.control.result'> {
   const { command, requestId: request_id } = outcome;

@@ -18,6 +18,8 @@ export interface StatusDeskOptions {
 }
 
 const HEALTH_EVERY_MS = 10_000;
+/** How soon a change of it is told. */
+const HEALTH_CHECK_MS = 1000;
 const BUS_EVERY_MS = 5000;
 
 /** Says periodically how the agent is. Truth is asked for when it is told, never remembered. */
@@ -25,6 +27,8 @@ export class StatusDesk implements AsyncDisposable {
   readonly #o: StatusDeskOptions;
   readonly #stopping = new AbortController();
   readonly #tasks: TaskSet;
+  /** What of the health was told last, and when (monotonic ms). */
+  #told = { statuses: '', atMs: -Infinity };
 
   constructor(options: StatusDeskOptions) {
     this.#o = options;
@@ -32,7 +36,7 @@ export class StatusDesk implements AsyncDisposable {
   }
 
   start(): void {
-    this.#every('health', HEALTH_EVERY_MS, () => this.tellHealth());
+    this.#every('health', HEALTH_CHECK_MS, () => this.#tellHealth());
     this.#every('status of the bus', BUS_EVERY_MS, () => {
       this.#o.bus.publish('status.bus', this.#o.broker.statistics());
       const { waiting, oldestUtcMs } = this.#o.library.lag;
@@ -72,14 +76,19 @@ export class StatusDesk implements AsyncDisposable {
     return storage?.status === 'error' ? 'footage cannot be kept' : null;
   }
 
-  /** Beside its turn, when something has just changed. */
-  tellHealth(): void {
-    this.#o.bus.publish('status.health.summary', this.health());
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort();
     await this.#tasks.settle();
+  }
+
+  /** In its turn, and when the status of a module has changed. */
+  #tellHealth(): void {
+    const summary = this.summary();
+    const statuses = statusesOf(summary);
+    const nowMs = this.#o.clock.monotonicMs();
+    if (statuses === this.#told.statuses && nowMs < this.#told.atMs + HEALTH_EVERY_MS) return;
+    this.#told = { statuses, atMs: nowMs };
+    this.#o.bus.publish('status.health.summary', healthPayload(summary));
   }
 
   #every(name: string, ms: number, work: () => void): void {
@@ -92,6 +101,16 @@ export class StatusDesk implements AsyncDisposable {
     });
   }
 }
+
+const statusesOf = ({ modules }: HealthSummary): string =>
+  Object.entries(modules)
+    .flatMap(([id, { status, instances = {} }]) => [
+      `${id} ${status}`,
+      Object.entries(instances)
+        .map(([instance, health]) => `${instance} ${health.status}`)
+        .join(),
+    ])
+    .join();
 
 /** The runbook looks for `details.clients`; the original hid it under the name of the gateway. */
 function healthPayload({ status, modules }: HealthSummary): Payload<'status.health.summary'> {

@@ -4,7 +4,7 @@ import type { Meter } from './contract/metrics.ts';
 import type { Module } from './contract/modules.ts';
 import type { Settings } from './contract/settings.ts';
 import { CodedError } from './contract/errors.ts';
-import { matches, type Bus, type CertificateSource } from './bus/index.ts';
+import { matches, type Bus } from './bus/index.ts';
 import type { Access, CommandDoor } from './control/index.ts';
 import { serveControlApi } from './dashboard/index.ts';
 import { serveGateway } from './gateway/index.ts';
@@ -97,18 +97,5 @@ export async function openSurfaces(o: SurfacesOptions): Promise<Surfaces> {
     gatewayPort: gateway.port,
     modules: [api.module, gateway.module],
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  };
-}
-
-/** The identity of the device for the bus; its own authority vouches for clients. */
-export function certificatesFor(tls: Tls): CertificateSource {
-  const source = tls.of('mqtt');
-  return {
-    current: () => ({ ...source.current, clientCa: tls.authority }),
-    onChange(listener) {
-      const over = new AbortController();
-      source.onChange(listener, over.signal);
-      return () => over.abort();
-    },
   };
 }

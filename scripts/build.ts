@@ -38,5 +38,7 @@ function describeCommit(): string | null {
 const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { version: string };
 const build: Build = { version, commit: describeCommit(), builtAt: new Date().toISOString() };
 const target = `${root}device/build.json`;
-writeFileSync(`${target}.new`, `${JSON.stringify(build, null, 2)}\n`);
-renameSync(`${target}.new`, target);
+// Of this process alone: two first starts at once build twice.
+const written = `${target}.${process.pid}`;
+writeFileSync(written, `${JSON.stringify(build, null, 2)}\n`);
+renameSync(written, target);

@@ -9,8 +9,8 @@ export interface ClientCredentials {
   /** A password, or the secret of a token. */
   readonly password: string | null;
   readonly address: string;
-  /** Common name of its certificate, which was made sure. */
-  readonly certificateName: string | null;
+  /** Of its certificate, which our authority signed; hex. */
+  readonly certificateSha256: string | null;
 }
 
 /** null, or a coded error: nobody. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Aedes } from 'aedes';
 import type { Meter } from '../contract/metrics.ts';
 import type { BridgeSettings, BusSettings } from '../contract/settings.ts';
+import type { TlsSource } from '../contract/tls.ts';
 import type { Payload, RequestTopic, TopicName, TopicPattern } from '../contract/topics.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
@@ -10,7 +11,7 @@ import type { Authenticate } from './access.ts';
 import { Bridge, type BridgeState, type OutgoingMessage } from './bridge.ts';
 import { Clients } from './clients.ts';
 import { DurableMap } from './durable-map.ts';
-import { Listeners, type CertificateSource } from './listeners.ts';
+import { Listeners } from './listeners.ts';
 import { topicToMqtt } from './names.ts';
 import { createPolicy } from './policy.ts';
 import { Requests, type RequestHandler } from './requests.ts';
@@ -64,7 +65,9 @@ export interface BusOptions {
   readonly stateDir?: string;
   readonly tls?: BusSettings['tls'];
   /** Needed for `tls`. */
-  readonly certificates?: CertificateSource;
+  readonly certificates?: TlsSource;
+  /** PEM of who signs certificates of clients; without it none counts. */
+  readonly clientCa?: string;
   readonly limits?: Partial<BusLimits>;
   readonly sessions?: BusSettings['sessions'];
   readonly bridge?: BridgeSettings | null;
@@ -197,7 +200,7 @@ export async function createBus(options: BusOptions): Promise<Bus> {
     await Listeners.open({
       host: options.host,
       port: options.port,
-      tls: tls && certificates ? { ...tls, certificates } : null,
+      tls: tls && certificates ? { ...tls, certificates, clientCa: options.clientCa ?? null } : null,
       limits,
       handshakeMs: limits.connectMs,
       clock,

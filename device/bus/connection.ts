@@ -6,8 +6,8 @@ import { PacketBorders, PacketRefused } from './packet-borders.ts';
 export interface ConnectionOptions {
   readonly socket: Socket;
   readonly address: string;
-  /** Common name of the certificate it showed, which was made sure. */
-  readonly certificateName: string | null;
+  /** Of the certificate it showed, which our authority signed; hex. */
+  readonly certificateSha256: string | null;
   readonly packetBytes: number;
   readonly packetsPerSecond: number;
   readonly clock: Clock;
@@ -30,7 +30,7 @@ const BURST_S = 2;
  */
 export class Connection extends Duplex {
   readonly address: string;
-  readonly certificateName: string | null;
+  readonly certificateSha256: string | null;
   /** A program on this machine, and no tunnel from elsewhere that ends in TLS here. */
   readonly isLocal: boolean;
   readonly #o: ConnectionOptions;
@@ -49,9 +49,9 @@ export class Connection extends Duplex {
   constructor(options: ConnectionOptions) {
     super();
     this.#o = options;
-    const { socket, address, certificateName, packetsPerSecond, clock } = options;
+    const { socket, address, certificateSha256, packetsPerSecond, clock } = options;
     this.address = address;
-    this.certificateName = certificateName;
+    this.certificateSha256 = certificateSha256;
     this.isLocal = (address === '::1' || address.startsWith('127.')) && !('encrypted' in socket);
     this.#tokens = packetsPerSecond * BURST_S;
     this.#refilledMs = clock.monotonicMs();

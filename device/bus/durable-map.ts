@@ -67,10 +67,6 @@ export class DurableMap<V> implements AsyncDisposable {
     return this.#entries.entries();
   }
 
-  get size(): number {
-    return this.#entries.size;
-  }
-
   set(key: string, value: V): void {
     this.#entries.set(key, value);
     this.#change(key);

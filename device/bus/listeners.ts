@@ -2,30 +2,22 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { BusSettings } from '../contract/settings.ts';
+import type { TlsIdentity, TlsSource } from '../contract/tls.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { listen } from '../kernel/listen.ts';
 import type { Log } from '../kernel/log.ts';
 import { Connection } from './connection.ts';
 
-/** PEM texts. */
-export interface TlsMaterial {
-  readonly key: string;
-  readonly cert: string;
-  /** Who signs the certificates of clients. */
-  readonly clientCa: string | null;
-}
-
-/** Where keys and certificates come from; they may change at any time. */
-export interface CertificateSource {
-  current(): TlsMaterial;
-  /** Returns what ends it. */
-  onChange(listener: () => void): () => void;
-}
-
 export interface ListenersOptions {
   readonly host: string;
   readonly port: number;
-  readonly tls: (NonNullable<BusSettings['tls']> & { readonly certificates: CertificateSource }) | null;
+  readonly tls:
+    | (NonNullable<BusSettings['tls']> & {
+        readonly certificates: TlsSource;
+        /** PEM of who signs certificates of clients; null: none counts. */
+        readonly clientCa: string | null;
+      })
+    | null;
   readonly limits: BusSettings['limits'];
   readonly handshakeMs: number;
   readonly clock: Clock;
@@ -44,7 +36,7 @@ export class Listeners implements AsyncDisposable {
   readonly #perAddress = new Map<string, number>();
   #port = 0;
   #tlsPort: number | null = null;
-  #unsubscribe = (): void => {};
+  readonly #closing = new AbortController();
 
   private constructor(options: ListenersOptions) {
     this.#o = options;
@@ -77,7 +69,7 @@ export class Listeners implements AsyncDisposable {
 
   /** Nobody new gets in; who is in stays. */
   close(): void {
-    this.#unsubscribe();
+    this.#closing.abort();
     for (const server of this.#servers) if (server.listening) server.close();
   }
 
@@ -97,29 +89,35 @@ export class Listeners implements AsyncDisposable {
   async #openTls(): Promise<void> {
     const { tls, handshakeMs: handshakeTimeout, onDrop, log } = this.#o;
     if (!tls) return;
-    const { certificates, clientCertificates } = tls;
-    const context = () => {
-      const { key, cert, clientCa } = certificates.current();
-      return { key, cert, minVersion: 'TLSv1.2' as const, ...(clientCa === null ? {} : { ca: clientCa }) };
-    };
+    const { certificates, clientCa, clientCertificates } = tls;
+    // Without a list of its own, TLS would trust the authorities of the web.
+    const context = ({ key, cert }: TlsIdentity) => ({
+      ...{ key, cert, ca: clientCa ?? [] },
+      minVersion: 'TLSv1.2' as const,
+    });
     const asked = {
       requestCert: clientCertificates !== 'none',
       rejectUnauthorized: clientCertificates === 'required',
     };
-    const server = createTlsServer({ ...SOCKET, ...context(), ...asked, handshakeTimeout });
-    server.on('secureConnection', (socket) => this.#connect(socket, nameOf(socket)));
+    const server = createTlsServer({
+      ...SOCKET,
+      ...context(certificates.current),
+      ...asked,
+      handshakeTimeout,
+    });
+    server.on('secureConnection', (socket) => this.#connect(socket, certificateOf(socket)));
     server.on('tlsClientError', (error) => {
       onDrop('handshake_failed');
       log.debug({ err: error }, 'a TLS handshake failed');
     });
     this.#tlsPort = await this.#listen(server, 'bus with TLS', tls.host, tls.port);
-    this.#unsubscribe = certificates.onChange(() => {
+    certificates.onChange((identity) => {
       try {
-        server.setSecureContext(context());
+        server.setSecureContext(context(identity));
       } catch (error) {
         log.error({ err: error }, 'the new certificate of the bus cannot be used; the old one stays');
       }
-    });
+    }, this.#closing.signal);
   }
 
   async #listen(server: Server, what: string, host: string, port: number): Promise<number> {
@@ -150,14 +148,14 @@ export class Listeners implements AsyncDisposable {
     });
   }
 
-  #connect(socket: Socket, certificateName: string | null): void {
+  #connect(socket: Socket, certificateSha256: string | null): void {
     if (socket.destroyed) return;
     const { limits, clock, onConnection, onDrop } = this.#o;
     onConnection(
       new Connection({
         socket,
         address: addressOf(socket),
-        certificateName,
+        certificateSha256,
         packetBytes: limits.packetBytes,
         packetsPerSecond: limits.packetsPerSecond,
         clock,
@@ -173,8 +171,7 @@ const SOCKET = { noDelay: true, keepAlive: true } as const;
 /** An IPv4 address stays one behind an IPv6 listener. */
 const addressOf = ({ remoteAddress = '' }: Socket): string => remoteAddress.replace(/^::ffff:/, '');
 
-function nameOf(socket: TLSSocket): string | null {
-  if (!socket.authorized) return null;
-  const { CN } = socket.getPeerCertificate().subject ?? {};
-  return typeof CN === 'string' && CN !== '' ? CN : null;
+function certificateOf(socket: TLSSocket): string | null {
+  const { fingerprint256 } = socket.authorized ? socket.getPeerCertificate() : {};
+  return fingerprint256?.replaceAll(':', '').toLowerCase() ?? null;
 }

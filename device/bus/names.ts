@@ -14,6 +14,9 @@ export function mqttToTopic(nodeId: string | null, mqttTopic: string): string | 
   return nodeId === null || nodeId === node ? segments.join('.') : null;
 }
 
+/** The node whose topic it is; `mqttToTopic` tells whether it is one. */
+export const nodeIn = (mqttTopic: string): string => mqttTopic.split('/')[1] ?? '';
+
 /** Whether an MQTT filter takes an MQTT topic (3.1.1 §4.7). */
 export function filterTakes(filter: string, topic: string): boolean {
   const wanted = filter.split('/');

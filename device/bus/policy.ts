@@ -56,8 +56,8 @@ export function createPolicy(options: PolicyOptions): Policy {
     username: string | undefined,
     password: Buffer | undefined,
   ): Promise<Caller | null> {
-    const { address, certificateName, isLocal } = connection;
-    if (username === undefined && certificateName === null) {
+    const { address, certificateSha256, isLocal } = connection;
+    if (username === undefined && certificateSha256 === null) {
       return anonymous === 'read' && isLocal ? ANONYMOUS : null;
     }
     if (authenticating >= MAX_AUTHENTICATING) return null;
@@ -68,7 +68,7 @@ export function createPolicy(options: PolicyOptions): Policy {
         username: username ?? null,
         password: secret,
         address,
-        certificateName,
+        certificateSha256,
       });
     } catch (error) {
       log.debug({ err: error }, 'it was not made sure who a client is');
@@ -100,7 +100,8 @@ export function createPolicy(options: PolicyOptions): Policy {
   return {
     mayRead,
     preConnect(client, packet: ConnectPacket, done) {
-      if (packet.username === undefined && connectionOf(client).certificateName === null) packet.clean = true;
+      if (packet.username === undefined && connectionOf(client).certificateSha256 === null)
+        packet.clean = true;
       delete packet.will;
       done(null, packet.clientId.length <= MAX_CLIENT_ID);
     },

@@ -83,6 +83,25 @@ export class ResilienceTester implements Pick<Bus, 'publish'>, AsyncDisposable {
     this.#delay(topic, latencyMs, pass);
   }
 
+  /**
+   * For what leaves the agent by another way than the bus, under a name like a topic's: resolves when it may go, late
+   * where a scenario says so. @throws Error where the scenario loses or breaks it
+   */
+  async hold(name: string, signal: AbortSignal): Promise<void> {
+    const scenario = this.#armed.size === 0 ? undefined : this.#fitting(name);
+    if (!scenario) return;
+    const { dropProbability, errorProbability, latencyMs } = scenario;
+    const { clock, random = Math.random } = this.#o;
+    const isLost = random() < dropProbability;
+    if (isLost || random() < errorProbability) {
+      this.#tell(scenario, isLost ? 'drop' : 'error', name, {});
+      throw new Error(`lost by the scenario ${scenario.name}`);
+    }
+    if (latencyMs === 0) return;
+    this.#tell(scenario, 'latency', name, { latency_ms: latencyMs });
+    await clock.sleep(latencyMs, AbortSignal.any([signal, this.#stopping.signal])).catch(() => {});
+  }
+
   health(): ModuleHealth {
     const armed = [...this.#armed.keys()];
     return {

@@ -123,10 +123,6 @@ export class Store {
     return this.#sessions.size > 0;
   }
 
-  get subscriptionCount(): number {
-    return this.#sessions.values().reduce((sum, { filters }) => sum + filters.size, 0);
-  }
-
   /** The client has just gone. */
   seen(clientId: string): void {
     const session = this.#sessions.get(clientId);

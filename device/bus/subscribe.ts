@@ -1,6 +1,7 @@
 import { CodedError } from '../contract/errors.ts';
 import { backoff } from '../kernel/backoff.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
+import { connectionError, connectTo, type BusAddress } from './client.ts';
 import { globToFilter, matches, mqttToTopic } from './names.ts';
 
 export interface ReceivedMessage {
@@ -13,14 +14,7 @@ export interface ReceivedMessage {
 
 export type SubscriptionState = 'connected' | 'disconnected';
 
-export interface SubscribeOptions {
-  readonly host: string;
-  readonly port: number;
-  /** A user and its password, or any name and the secret of a token. */
-  readonly username?: string;
-  readonly password?: string;
-  /** With TLS; `ca` is the PEM of who vouches for the agent, where that is not whom the system trusts. */
-  readonly tls?: { readonly ca: string | null };
+export interface SubscribeOptions extends BusAddress {
   /** Only messages of this node. */
   readonly node?: string;
   /** See `matches`. */
@@ -30,8 +24,6 @@ export interface SubscribeOptions {
   readonly onState?: (state: SubscriptionState) => void;
   readonly clock?: Clock;
 }
-
-const CONNECT_MS = 5000;
 
 /**
  * Receives messages from an agent's bus until `signal` aborts. A connection that is lost is made anew, with
@@ -61,14 +53,12 @@ export async function subscribe(options: SubscribeOptions): Promise<void> {
 
 /** One connection: resolves when it is lost or `signal` aborts. */
 async function receive(
-  { host, port, username, password, tls, node, globs, signal, onMessage }: SubscribeOptions,
+  options: SubscribeOptions,
   filters: readonly string[],
   onConnected: () => void,
 ): Promise<void> {
-  // Only the command line needs it, and the agent, which shares this room, is some megabytes lighter without.
-  const { connect } = await import('mqtt');
-  if (signal.aborted) return;
-  const address = `${host}:${port}`;
+  const { node, globs, signal, onMessage } = options;
+  const client = await connectTo(options);
   const over = Promise.withResolvers<void>();
   const orFail = (work: () => void): void => {
     try {
@@ -78,28 +68,12 @@ async function receive(
     }
   };
   let subscribed = false;
-  const client = connect({
-    protocol: tls ? 'mqtts' : 'mqtt',
-    host,
-    port,
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    ...(tls?.ca ? { ca: tls.ca } : {}),
-    protocolVersion: 4,
-    clean: true,
-    // Reconnecting is ours: with backoff, and with an end.
-    reconnectPeriod: 0,
-    connectTimeout: CONNECT_MS,
-  });
-  const lost = (why: string, cause?: Error): void => {
+  const lost = (error: Error): void => {
     if (subscribed) over.resolve();
-    else over.reject(unreachable(`${address}: ${why}`, cause));
+    else over.reject(connectionError(options, error));
   };
-  client.on('error', (error) => {
-    if (isRefusal(error)) over.reject(new CodedError('UNAUTHENTICATED', address, { cause: error }));
-    lost(error.message, error);
-  });
-  client.on('close', () => lost('the connection was closed'));
+  client.on('error', lost);
+  client.on('close', () => lost(new Error('the connection was closed')));
   client.on('message', (mqttTopic, bytes) =>
     orFail(() => {
       const topic = mqttToTopic(node ?? null, mqttTopic);
@@ -111,13 +85,14 @@ async function receive(
   client.on('connect', () =>
     client.subscribe([...filters], { qos: 0 }, (error) =>
       orFail(() => {
-        if (error) throw unreachable(`${address}: it does not serve ${node ?? 'us'}`, error);
+        if (error) throw connectionError(options, new Error(`it does not serve ${node ?? 'us'}`));
         subscribed = true;
         onConnected();
       }),
     ),
   );
   const stop = (): void => over.resolve();
+  if (signal.aborted) stop();
   signal.addEventListener('abort', stop, { once: true });
   try {
     await over.promise;
@@ -126,12 +101,6 @@ async function receive(
     await client.endAsync(true);
   }
 }
-
-/** Bad user name or password (4), not authorized (5): MQTT 3.1.1 §3.2.2.3. */
-const isRefusal = (error: Error & { code?: unknown }): boolean => error.code === 4 || error.code === 5;
-
-const unreachable = (detail: string, cause?: Error): CodedError =>
-  new CodedError('BUS_UNREACHABLE', detail, cause && { cause });
 
 function parseJson(text: string): unknown {
   try {

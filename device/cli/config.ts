@@ -12,6 +12,8 @@ import {
   type LoadOptions,
   type Snapshot,
 } from '../settings/index.ts';
+import { ASK_HELP } from './ask.ts';
+import { rollback } from './config-rollback.ts';
 import { loadOptions, parse, PLACES, PLACES_HELP, type Verb } from './verb.ts';
 
 const HELP = `
@@ -19,17 +21,23 @@ usage: spyoncino config check
        spyoncino config diff [FINGERPRINT]
        spyoncino config history
        spyoncino config schema
+       spyoncino config rollback FINGERPRINT --username NAME
 
   check     read all files as the agent would; say everything that is wrong, or the fingerprint
   diff      what config.yaml says otherwise than what the agent last ran with (or than a snapshot), and what
             applying it would restart
   history   configurations that the agent ran with, newest last: fingerprint, when, who, what
   schema    JSON schema of config.yaml, for editors
+  rollback  back to a configuration of the history, or the beginning of its fingerprint; the running agent does it,
+            without a restart, and takes it back if something is worse off afterwards
 
   --json             machine readable
 ${PLACES_HELP}
 
-Exit code 0: fine; 2: the configuration is not valid.
+Options of rollback:
+${ASK_HELP}
+
+Exit code 0: fine; 1: rollback refused, or no agent there; 2: the configuration is not valid.
 `;
 
 interface Call {
@@ -41,6 +49,7 @@ interface Call {
 export const verb: Verb = {
   help: HELP,
   async run(argv) {
+    if (argv[0] === 'rollback') return await rollback(argv.slice(1));
     const { values, positionals } = parse(
       argv,
       { ...PLACES, json: { type: 'boolean', default: false } },
@@ -48,7 +57,8 @@ export const verb: Verb = {
     );
     const [action = 'check', fingerprint] = positionals;
     const known = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
-    if (!known) throw new CodedError('USAGE', `config takes check, diff, history or schema, not "${action}"`);
+    if (!known)
+      throw new CodedError('USAGE', `config takes check, diff, history, schema or rollback, not "${action}"`);
     for (const line of await known({ load: loadOptions(values), json: values.json, fingerprint }))
       process.stdout.write(`${line}\n`);
     return 0;

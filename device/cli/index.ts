@@ -1,5 +1,5 @@
 import { CodedError } from '../contract/errors.ts';
-import type { Verb } from './verb.ts';
+import { complaint, type Verb } from './verb.ts';
 
 /** Loaded when called: one verb does not pay for what another needs. */
 const VERBS: Readonly<Record<string, { summary: string; load(): Promise<{ verb: Verb }> }>> = {
@@ -9,6 +9,10 @@ const VERBS: Readonly<Record<string, { summary: string; load(): Promise<{ verb: 
     load: () => import('./analyze.ts'),
   },
   subscribe: { summary: "print what crosses the bus, e.g. 'event.*'", load: () => import('./subscribe.ts') },
+  command: {
+    summary: 'ask a running agent for something: pause a module, change the configuration, …',
+    load: () => import('./command.ts'),
+  },
   cameras: {
     summary: 'list the cameras attached to this machine and what they can do',
     load: () => import('./cameras.ts'),
@@ -25,7 +29,10 @@ const VERBS: Readonly<Record<string, { summary: string; load(): Promise<{ verb: 
     summary: 'hold index, disk and chain against each other, and mend what differs',
     load: () => import('./fsck.ts'),
   },
-  config: { summary: 'check, compare and list configurations', load: () => import('./config.ts') },
+  config: {
+    summary: 'check, compare and list configurations, and go back to one',
+    load: () => import('./config.ts'),
+  },
   models: { summary: 'list, add, verify and measure detection models', load: () => import('./models.ts') },
   verify: {
     summary: 'prove that footage was not altered, and where it stands in the chain',
@@ -65,7 +72,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return await verb.run(rest);
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;
-    process.stderr.write(`spyoncino: ${error.message}\n  ${error.advice}  [${error.code}]\n`);
+    process.stderr.write(complaint(error.report()));
     return error.code === 'USAGE' || error.code.startsWith('CONFIG_') ? 2 : 1;
   }
 }

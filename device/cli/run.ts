@@ -25,11 +25,13 @@ a second Ctrl-C stops at once.
   --video FILE       watch this video file instead, over and over
   --preset NAME      which cameras (SPYONCINO_PRESET): auto, as said above (default); sim, a generated picture
                      instead; usb or rtsp, the configured ones of that kind and no others
-  --module NAME      as well: modules.status.resilience_tester, on standby until an admin arms a scenario
+  --module NAME      as well: modules.status.resilience_tester, on standby until an admin arms a scenario; ways of telling
+                     people (modules.output.telegram_notifier, …) that the configuration leaves off
   --skip-module NAME not: the resilience tester, and what a configuration shared with other nodes asks for
   --log-level LEVEL  trace, debug, info, warn or error (default: as configured, info)
 ${PLACES_HELP}
 
+Certificates of your own are looked for in SPYONCINO_CERTS_DIR (default: certs/ beside config.yaml).
 SPYONCINO_EXTRA_ARGS holds further options, as they would be typed; what is typed wins.
 `,
   async run(argv) {
@@ -91,7 +93,7 @@ async function runAgent(load: LoadOptions, dataDir: string, log: Log): Promise<n
       env: process.env,
       clock: systemClock,
       log,
-      certsDir: join(load.configDir, 'certs'),
+      certsDir: resolve(process.env.SPYONCINO_CERTS_DIR || join(load.configDir, 'certs')),
       onSetupCode: (code) => void (setupCode = code),
     });
     try {

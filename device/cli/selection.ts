@@ -51,16 +51,16 @@ const MODULES: readonly { id: string; choice: Choice; aliases: readonly string[]
   { id: 'modules.event.clip_builder', choice: 'always', aliases: ['clip'] },
   { id: 'modules.event.gif_builder', choice: 'absent', aliases: ['gif'] },
   { id: 'modules.output.rate_limiter', choice: 'always', aliases: ['rate-limit'] },
-  { id: 'modules.output.telegram_notifier', choice: 'absent', aliases: ['telegram'] },
-  { id: 'modules.output.email_notifier', choice: 'absent', aliases: [] },
-  { id: 'modules.output.webhook_notifier', choice: 'absent', aliases: [] },
+  { id: 'modules.output.telegram_notifier', choice: 'optional', aliases: ['telegram'] },
+  { id: 'modules.output.email_notifier', choice: 'optional', aliases: [] },
+  { id: 'modules.output.webhook_notifier', choice: 'optional', aliases: [] },
   { id: 'modules.storage.retention', choice: 'always', aliases: ['storage'] },
-  { id: 'modules.storage.s3_uploader', choice: 'absent', aliases: ['s3'] },
+  { id: 'modules.storage.s3_uploader', choice: 'optional', aliases: ['s3'] },
   { id: 'modules.analytics.db_logger', choice: 'always', aliases: ['db-logger'] },
   { id: 'modules.analytics.event_logger', choice: 'absent', aliases: ['analytics'] },
   { id: 'modules.dashboard.control_api', choice: 'always', aliases: ['control-api'] },
   { id: 'modules.dashboard.websocket_gateway', choice: 'always', aliases: ['websocket', 'ws'] },
-  { id: 'modules.dashboard.telegram_bot', choice: 'absent', aliases: ['telegram-bot'] },
+  { id: 'modules.dashboard.telegram_bot', choice: 'optional', aliases: ['telegram-bot'] },
   { id: 'modules.status.prometheus_exporter', choice: 'always', aliases: ['prom'] },
   { id: 'modules.status.resilience_tester', choice: 'optional', aliases: ['resilience'] },
 ];
@@ -74,7 +74,7 @@ const MODULES: readonly { id: string; choice: Choice; aliases: readonly string[]
 export function parseModules(
   added: readonly string[] = [],
   skipped: readonly string[] = [],
-): Pick<LoadOptions, 'resilience'> {
+): Pick<LoadOptions, 'resilience' | 'outputs' | 'uploads'> {
   const add = new Map(added.map(moduleBy));
   const skip = new Map(skipped.map(moduleBy));
   for (const [id, choice] of add) {
@@ -83,11 +83,27 @@ export function parseModules(
   for (const [id, choice] of skip) {
     if (choice === 'always') throw new CodedError('USAGE', `${id} cannot be left out`);
   }
-  if (skip.has(RESILIENCE)) return { resilience: false };
-  return add.has(RESILIENCE) ? { resilience: true } : {};
+  const isWanted = (id: string): boolean | null => (skip.has(id) ? false : add.has(id) ? true : null);
+  const resilience = isWanted(RESILIENCE);
+  const outputs = Object.entries(OUTPUTS).flatMap(([name, id]) => {
+    const wanted = isWanted(id);
+    return wanted === null ? [] : [[name, wanted] as const];
+  });
+  return {
+    ...(resilience === null ? {} : { resilience }),
+    ...(skip.has(UPLOADER) ? { uploads: false } : {}),
+    ...(outputs.length === 0 ? {} : { outputs: Object.fromEntries(outputs) }),
+  };
 }
 
 const RESILIENCE = 'modules.status.resilience_tester';
+const UPLOADER = 'modules.storage.s3_uploader';
+const OUTPUTS = {
+  telegram: 'modules.output.telegram_notifier',
+  webhook: 'modules.output.webhook_notifier',
+  email: 'modules.output.email_notifier',
+  bot: 'modules.dashboard.telegram_bot',
+} as const;
 
 function moduleBy(name: string): [id: string, choice: Choice] {
   const found = MODULES.find(({ id, aliases }) => id === name || aliases.includes(name));

@@ -2,7 +2,7 @@ import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
 import { isAbsolute, join, resolve } from 'node:path';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { CodedError } from '../contract/errors.ts';
+import { CodedError, type ErrorReport } from '../contract/errors.ts';
 import type { LoadOptions } from '../settings/index.ts';
 
 /** One `spyoncino <verb>`. `run` returns the exit code. */
@@ -10,6 +10,10 @@ export interface Verb {
   readonly help: string;
   run(argv: readonly string[]): Promise<number>;
 }
+
+/** What went wrong, for people. */
+export const complaint = ({ message, advice, code }: ErrorReport): string =>
+  `spyoncino: ${message}\n  ${advice}  [${code}]\n`;
 
 /** Options that every verb which touches state or settings takes. */
 export const PLACES = {

@@ -19,7 +19,9 @@ export interface Caller {
 export type Credentials =
   | { readonly kind: 'password'; readonly name: string; readonly password: string }
   /** The secret of a token, or of a session. */
-  | { readonly kind: 'bearer'; readonly secret: string };
+  | { readonly kind: 'bearer'; readonly secret: string }
+  /** Of a certificate whose key the client has, which was made sure; hex. */
+  | { readonly kind: 'certificate'; readonly sha256: string };
 
 /** Where a client comes from: locks are per address. */
 export interface Origin {

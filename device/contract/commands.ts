@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { Caller, Role } from './access.ts';
 import type { ErrorReport } from './errors.ts';
+import { ARM_MODES, CHANNELS } from './notify.ts';
 
 interface CommandSpec {
   readonly about: string;
@@ -116,6 +117,51 @@ export const COMMANDS = {
     role: 'viewer',
     target: null,
     arguments: z.strictObject({ hours }),
+  },
+  'arm.set': {
+    about: 'Switches the arm mode, which decides what people are told; `disarmed`: nothing.',
+    role: 'operator',
+    target: null,
+    arguments: z.strictObject({ mode: z.enum(ARM_MODES) }),
+  },
+  'arm.get': {
+    about: 'The arm mode, since when, and what is next.',
+    role: 'viewer',
+    target: null,
+    arguments: none,
+  },
+  'notifications.mute': {
+    about: 'Nothing that begins in the next minutes is told, by any channel; 0 ends that.',
+    role: 'operator',
+    target: null,
+    arguments: z.strictObject({ minutes: z.number().min(0).max(1440) }),
+  },
+  'notifications.list': {
+    about: 'The journal of notifications: every attempt, newest first.',
+    role: 'operator',
+    target: null,
+    arguments: z.strictObject({ limit: z.number().int().min(1).max(500).default(50) }),
+  },
+  'system.notification.test': {
+    about: 'Sends a test to every receiver, or to those of one channel, and says what each of them answered.',
+    role: 'operator',
+    target: null,
+    arguments: z.strictObject({ channel: z.enum(CHANNELS).optional() }),
+  },
+  'system.status': {
+    about: 'How all modules are: the same as status.health.summary.',
+    role: 'viewer',
+    target: null,
+    arguments: none,
+  },
+  'telegram.users': {
+    about: 'Who may command by Telegram: lists them, adds one as operator, or removes one who was added so.',
+    role: 'admin',
+    target: null,
+    arguments: z.union([
+      z.strictObject({ action: z.literal('list') }),
+      z.strictObject({ action: z.enum(['add', 'remove']), user_id: z.number().int() }),
+    ]),
   },
   'config.update': {
     about:

@@ -110,6 +110,16 @@ export const ERRORS = {
     means: 'A configuration file cannot be read.',
     advice: 'Check that it exists, its permissions, and its YAML syntax.',
   },
+  CONFIG_KEY_RENAMED: {
+    fault: 'operator',
+    means: 'A key of the configuration has an older name; it works all the same.',
+    advice: 'Write it under the name of now.',
+  },
+  CONFIG_KEY_RETIRED: {
+    fault: 'operator',
+    means: 'A key of the configuration belongs to the original system and has no effect here.',
+    advice: 'Remove it, and read in the message what serves instead.',
+  },
   CONFIG_SECRETS_EXPOSED: {
     fault: 'operator',
     means: 'secrets.yaml can be read by other users of this machine.',
@@ -179,6 +189,12 @@ export const ERRORS = {
     fault: 'internal',
     means: 'The detector failed while it worked.',
     advice: 'Nothing now: it restarts and recording goes on. Please report it with the log.',
+  },
+  DETECTOR_STARVED: {
+    fault: 'operator',
+    means: 'The detector cannot keep up: a camera waits too long to be looked at.',
+    advice:
+      'Compare models with `spyoncino models bench` and choose a faster one, lower `detection.fps` of cameras, or mask motion that is of no interest. Recording is not affected.',
   },
   DISK_WRITE_FAILED: {
     fault: 'operator',
@@ -266,6 +282,53 @@ export const ERRORS = {
     means: 'The MQTT broker that messages are passed on to cannot be reached, or does not let us in.',
     advice:
       'Check `bus.bridge` in config.yaml, its password in secrets.yaml, and the other broker; messages are kept until then.',
+  },
+  NOTIFY_UNCONFIGURED: {
+    fault: 'operator',
+    means: 'A way of telling people is switched on, but something it needs is missing or does not fit.',
+    advice:
+      'Set what the message names, in secrets.yaml or config.yaml; `system.notification.test` tries it.',
+  },
+  NOTIFY_UNREACHABLE: {
+    fault: 'peer',
+    means: 'Whoever should pass on or take a notification cannot be reached.',
+    advice: 'Check the network and the address. Nothing is lost: it is tried again until it works.',
+  },
+  NOTIFY_TLS: {
+    fault: 'operator',
+    means: 'The receiver of notifications cannot prove who it is, or does not speak TLS.',
+    advice:
+      'Check the clock of this machine and the receiver’s certificate; `ca_file` names who vouches for it.',
+  },
+  NOTIFY_UNAUTHORIZED: {
+    fault: 'operator',
+    means: 'The receiver of notifications rejects the token, name or password.',
+    advice: 'Set the right one in secrets.yaml. Nothing is lost: it is tried again until it works.',
+  },
+  NOTIFY_REFUSED: {
+    fault: 'peer',
+    means: 'The receiver does not take this notification.',
+    advice: 'Check the address, chat or recipients; the receiver’s own log may say more.',
+  },
+  NOTIFY_THROTTLED: {
+    fault: 'peer',
+    means: 'The receiver asks for fewer notifications.',
+    advice: 'Nothing now: they are sent later. If it repeats, lower `outputs.rate_limit`.',
+  },
+  NOTIFY_FAILED: {
+    fault: 'peer',
+    means: 'The receiver of notifications failed.',
+    advice: 'Nothing now: it is tried again. If it repeats, look at the receiver.',
+  },
+  NOTIFY_PAUSED: {
+    fault: 'operator',
+    means: 'Notifications are paused: what happens meanwhile is not told, now or later.',
+    advice: '`pipeline.resume` with the same module goes on with what happens from then on.',
+  },
+  NOTIFY_STANDBY: {
+    fault: 'operator',
+    means: 'This node stands by (SPYONCINO_STANDBY): another one tells people.',
+    advice: 'Start it without SPYONCINO_STANDBY when it is to tell them itself.',
   },
   S3_CREDENTIALS_MISSING: {
     fault: 'operator',

@@ -72,4 +72,6 @@ export type DetectHostCommand = DetectHostStart | MetricsRequest | StopCommand;
 export type DetectHostMessage =
   | { readonly type: 'ready'; readonly info: DetectorInfo }
   | { readonly type: 'failed'; readonly reason: ErrorReport }
+  /** Again and again: how long a camera that wanted a look has waited for one, since this was said last. */
+  | { readonly type: 'waits'; readonly longestMs: number }
   | MetricsAnswer;

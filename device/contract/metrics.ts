@@ -60,6 +60,10 @@ export const COUNTERS = {
   spyoncino_reconnects_total: { help: 'Connections to a camera after the first', labels: ['role', 'code'] },
   spyoncino_child_exits_total: { help: 'Unexpected ends of child processes', labels: ['child', 'reason'] },
   spyoncino_events_total: { help: 'Events by phase', labels: ['phase', 'label'] },
+  spyoncino_notifications_total: {
+    help: 'Lines of the journal of notifications; outcome: queued, retried, sent, failed, folded, given_up',
+    labels: ['channel', 'outcome'],
+  },
   spyoncino_published_total: { help: 'Messages published on the bus', labels: ['topic'] },
 } as const;
 

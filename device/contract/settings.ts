@@ -5,6 +5,7 @@
 import type { Role } from './access.ts';
 import type { Box, Polygon } from './geometry.ts';
 import type { BackendName } from './detect.ts';
+import type { NotifySettings } from './notify.ts';
 import type { RemoteKind } from './sync.ts';
 
 export type SourceSettings =
@@ -249,6 +250,7 @@ export interface Settings {
   readonly outputs: {
     /** Of `event.snapshot.allowed`, per camera. */
     readonly rateLimit: { readonly maxEvents: number; readonly perMs: number };
+    readonly notify: NotifySettings;
   };
   readonly resilience: {
     /** Whether the tester stands on the bus at all; its scenarios may then be armed at run time. */

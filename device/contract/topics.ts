@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { Role } from './access.ts';
 import { commandRequest } from './commands.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
+import { ARM_MODES, CHANNELS } from './notify.ts';
 import { REMOTE_KINDS } from './sync.ts';
 
 const box = z.tuple([z.number(), z.number(), z.number(), z.number()]).meta({
@@ -115,6 +116,22 @@ const originalArtifact = z.object({
   artifact_path: z.string().meta({ description: 'absolute, on the device' }),
   content_type: z.string(),
   metadata: z.record(z.string(), z.unknown()),
+});
+
+const notification = z.object({
+  channel: z.enum(CHANNELS),
+  target: z.string().meta({ description: 'which receiver of the channel; says nothing of who that is' }),
+  notice_id: z.string(),
+  kind: z.enum(['incident', 'digest']),
+  action: z.enum(['send', 'edit']).meta({ description: 'a new message, or more in the same one' }),
+  revision: z.number().int().meta({ description: 'counts up with what there is to tell' }),
+  tries: z.number().int(),
+  camera_ids: z.array(z.string()),
+  labels: z.array(z.string()),
+  event_ids: z.array(z.string()).meta({ description: 'of an incident' }),
+  start_ts: utcMs,
+  end_ts: utcMs,
+  reason: errorReport.nullable().meta({ description: 'why it failed' }),
 });
 
 export const TOPICS = {
@@ -336,7 +353,7 @@ export const TOPICS = {
     payload: originalArtifact.extend({ media_kind: z.literal('clip') }),
   },
   'status.health.summary': {
-    about: 'How all modules are, every 10 s and when it changes for the worse.',
+    about: 'How all modules are, every 10 s, and within a second when one changes.',
     retain: true,
     payload: z.object({
       status: z.enum(['healthy', 'degraded', 'error']),
@@ -370,6 +387,54 @@ export const TOPICS = {
         }),
       ),
     }),
+  },
+  'status.arm': {
+    about: 'Whether people are told of what happens: the arm mode, since when, and what is next.',
+    retain: true,
+    payload: z.object({
+      mode: z.enum(ARM_MODES),
+      since_ts: utcMs,
+      by: z.string(),
+      muted_until_ts: utcMs.nullable(),
+      next: z.object({ ts: utcMs, mode: z.enum(ARM_MODES) }).nullable(),
+    }),
+  },
+  'notify.telegram.queued': {
+    about: 'An incident is to be told by Telegram. Every attempt is also in the journal: notifications.list.',
+    retain: false,
+    payload: notification,
+  },
+  'notify.telegram.sent': {
+    about: 'A chat has the message, or its edit.',
+    retain: false,
+    payload: notification,
+  },
+  'notify.telegram.failed': {
+    about: 'An attempt failed, and why; it is repeated unless the reason is NOTIFY_REFUSED.',
+    retain: false,
+    payload: notification,
+  },
+  'notify.webhook.queued': {
+    about: 'An incident is to be told to the webhook.',
+    retain: false,
+    payload: notification,
+  },
+  'notify.webhook.sent': { about: 'The webhook has it.', retain: false, payload: notification },
+  'notify.webhook.failed': {
+    about: 'An attempt failed; see notify.telegram.failed.',
+    retain: false,
+    payload: notification,
+  },
+  'notify.email.queued': {
+    about: 'An incident is to be told by e-mail.',
+    retain: false,
+    payload: notification,
+  },
+  'notify.email.sent': { about: 'The mail server has it.', retain: false, payload: notification },
+  'notify.email.failed': {
+    about: 'An attempt failed; see notify.telegram.failed.',
+    retain: false,
+    payload: notification,
   },
   'status.shutdown.progress': {
     about: 'The agent stops: which part, and how far it is.',

@@ -24,6 +24,8 @@ export interface DetectServerOptions {
 
 export interface DetectServer extends AsyncDisposable {
   readonly info: DetectorInfo;
+  /** The longest that a camera which wanted a look has waited for one since this was asked last, ms. */
+  takeLongestWaitMs(): number;
 }
 
 /**
@@ -68,7 +70,11 @@ export async function createDetectServer(options: DetectServerOptions): Promise<
   });
   log.info({ model: info.modelId, backend: info.backend, workers }, 'detector ready');
   const owned = building.move();
-  return { info, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return {
+    info,
+    takeLongestWaitMs: () => detector.takeLongestWaitMs(),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
 }
 
 function workerCount({ workers }: DetectionSettings, { backend }: Choice): number {

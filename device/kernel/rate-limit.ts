@@ -24,6 +24,13 @@ export class RateLimiter {
     this.#limit = limit;
   }
 
+  /** How long until one more of `key` is allowed; 0: now. Counts nothing. */
+  waitMs(key: string, nowMs: number): number {
+    const { maxEvents, perMs } = this.#limit;
+    const oldest = (this.#allowed.get(key) ?? []).at(-maxEvents);
+    return oldest === undefined ? 0 : Math.max(0, oldest + perMs - nowMs);
+  }
+
   /** `nowMs` never goes back. */
   allows(key: string, nowMs: number): boolean {
     const { maxEvents, perMs } = this.#limit;

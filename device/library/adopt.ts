@@ -3,7 +3,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { coverageOf, durationMsOf, readerOf } from '../kernel/fmp4/describe.ts';
+import { coverageOf, durationMsOf, clipsOver, readerOf } from '../kernel/fmp4/describe.ts';
 import { scanFile } from '../kernel/fmp4/scan.ts';
 import { commitFacts, type FootageFact } from './commit.ts';
 import type { LibraryContext } from './context.ts';
@@ -30,21 +30,27 @@ export async function adoptFile(context: LibraryContext, place: FilePlace): Prom
     place.id,
   );
   if (row && row.missing_ms === null) return row.path === place.path ? 'known' : 'unknown';
-  const fact = await describeFile(dataDir, place);
-  if (!fact) return 'unknown';
+  const facts = await describeFile(dataDir, place);
+  if (!facts) return 'unknown';
   const { mode } = await stat(join(dataDir, place.path));
   // It may have been deleted while it was read. From here on nothing comes in between.
   if (!existsSync(join(dataDir, place.path)) || isGarbage(context, place.path)) return 'known';
-  const [committed] = commitFacts(context, [fact]);
+  const [committed] = commitFacts(
+    context,
+    facts.filter((fact) => isOfKnownEvent(context, fact)),
+  );
   if (isKeptMode(mode)) store.run(`UPDATE file SET class = 'protected' WHERE file_id = ?`, place.id);
   return committed && 'link' in committed ? 'adopted' : 'unknown';
 }
 
-/** The fact that its writer told, or would have told. Null for a file that is not what its place says. */
-export async function describeFile(
+/**
+ * What its writer told, or would have told: of the file, then of clips over it that were never completed. Null for
+ * a file that is not what its place says.
+ */
+async function describeFile(
   dataDir: string,
   { kind, cameraId, id, path }: FilePlace,
-): Promise<FootageFact | null> {
+): Promise<readonly FootageFact[] | null> {
   const absolute = join(dataDir, path);
   await using handle = await open(absolute, 'r');
   const { size: sizeBytes } = await handle.stat();
@@ -64,8 +70,11 @@ export async function describeFile(
     recovered: true,
   };
   return kind === 'clip'
-    ? { type: 'clip.ready', clip: { clipId: id, eventIds: note.eventIds, ...common }, ...told }
-    : { type: 'segment.ready', segment: { segmentId: id, ...common }, ...told };
+    ? [{ type: 'clip.ready', clip: { clipId: id, eventIds: note.eventIds, ...common }, ...told }]
+    : [
+        { type: 'segment.ready', segment: { segmentId: id, ...common }, ...told },
+        ...clipsOver(note, told.coverage),
+      ];
 }
 
 /** A still without a row becomes that of its event, if there is one that lacks it. */
@@ -90,6 +99,12 @@ export async function sha256Of(path: string): Promise<string> {
   await pipeline(createReadStream(path), hash);
   return hash.digest('hex');
 }
+
+/** A clip without file says nothing but which events it is of. */
+const isOfKnownEvent = ({ store }: LibraryContext, fact: FootageFact): boolean =>
+  fact.type !== 'clip.ready' ||
+  fact.clip.path !== null ||
+  fact.clip.eventIds.some((id) => store.get('SELECT 1 FROM event WHERE event_id = ?', id) !== null);
 
 const isGarbage = ({ store, media }: LibraryContext, path: string): boolean =>
   store.get('SELECT 1 FROM garbage WHERE media = ? AND path = ?', media, path) !== null;

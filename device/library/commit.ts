@@ -33,8 +33,15 @@ export type FootageFact = ClipReadyFact | SegmentReadyFact;
 /** What goes into the index. Committing one a second time changes nothing. */
 export type IndexFact = EventStateFact | FootageFact | StillFact | GapFact | OutageFact;
 
-/** `link`: of a file's place in the chain; null for facts without a file. */
-export type Committed = { readonly link: ChainLink | null } | { readonly refused: string };
+/** What the index has now. */
+export interface Indexed {
+  /** Of a file's place in the chain; null for facts without a file. */
+  readonly link: ChainLink | null;
+  /** Whether it was not there before, as far as facts are footage. */
+  readonly isNew: boolean;
+}
+
+export type Committed = Indexed | { readonly refused: string };
 
 /** All of `facts` in one transaction. One that the index refuses is left out, and costs the others nothing. */
 export function commitFacts(context: LibraryContext, facts: readonly IndexFact[]): readonly Committed[] {
@@ -42,7 +49,7 @@ export function commitFacts(context: LibraryContext, facts: readonly IndexFact[]
   return store.transaction(() => {
     const committed = facts.map((fact): Committed => {
       try {
-        return { link: store.transaction(() => commitFact(context, fact)) };
+        return store.transaction(() => commitFact(context, fact));
       } catch (error) {
         if (!isRefusal(error)) throw error;
         return { refused: (error as Error).message };
@@ -64,7 +71,7 @@ export function markAlive({ store, clock }: LibraryContext): void {
   );
 }
 
-function commitFact(context: LibraryContext, fact: IndexFact): ChainLink | null {
+function commitFact(context: LibraryContext, fact: IndexFact): Indexed {
   switch (fact.type) {
     case 'clip.ready':
       return commitClip(context, fact);
@@ -82,7 +89,7 @@ function commitFact(context: LibraryContext, fact: IndexFact): ChainLink | null 
     case 'outage':
       commitOutage(context, fact);
   }
-  return null;
+  return { link: null, isNew: true };
 }
 
 /** The row of a camera, made when first heard of. */
@@ -129,7 +136,7 @@ function commitEvent({ store, clock }: LibraryContext, event: EventState): void 
   enqueue(store, 'event.end', eventId, clock.utcMs());
 }
 
-function commitClip(context: LibraryContext, fact: ClipReadyFact): ChainLink | null {
+function commitClip(context: LibraryContext, fact: ClipReadyFact): Indexed {
   const { store, clock } = context;
   const { clipId, cameraId, eventIds, path, startUtcMs, durationMs, sizeBytes } = fact.clip;
   const camera = cameraNo(store, cameraId, startUtcMs);
@@ -142,7 +149,8 @@ function commitClip(context: LibraryContext, fact: ClipReadyFact): ChainLink | n
   const known = store.get<{ no: number }>('SELECT no FROM clip WHERE clip_id = ?', clipId);
   const { no } = store.get<{ no: number }>(
     `INSERT INTO clip (clip_id, camera, start_ms, end_ms, file) VALUES (?, ?, ?, ?, ?)
-     ON CONFLICT (clip_id) DO UPDATE SET file = coalesce(excluded.file, file) RETURNING no`,
+     ON CONFLICT (clip_id) DO UPDATE SET file = coalesce(excluded.file, file), end_ms = max(end_ms, excluded.end_ms)
+     RETURNING no`,
     ...[clipId, camera, startMs, endMs, file?.no ?? null],
   )!;
   for (const eventId of eventIds) {
@@ -153,10 +161,10 @@ function commitClip(context: LibraryContext, fact: ClipReadyFact): ChainLink | n
   }
   classify(store, camera, startMs, endMs);
   if (!known) enqueue(store, 'clip.ready', clipId, clock.utcMs());
-  return file?.link ?? null;
+  return { link: file?.link ?? null, isNew: known === null };
 }
 
-function commitSegment(context: LibraryContext, fact: SegmentReadyFact): ChainLink {
+function commitSegment(context: LibraryContext, fact: SegmentReadyFact): Indexed {
   const { store, clock } = context;
   const { segmentId, cameraId, path, startUtcMs, durationMs, sizeBytes } = fact.segment;
   const camera = cameraNo(store, cameraId, startUtcMs);
@@ -165,7 +173,7 @@ function commitSegment(context: LibraryContext, fact: SegmentReadyFact): ChainLi
   const { link, isNew } = commitFile(context, camera, path, linked, fact);
   classify(store, camera, startMs, endMs);
   if (isNew) enqueue(store, 'segment.ready', segmentId, clock.utcMs());
-  return link;
+  return { link, isNew };
 }
 
 interface StoredFile {

@@ -1,10 +1,9 @@
-import type { ChainLink } from '../contract/library.ts';
-import type { IndexFact } from './commit.ts';
+import type { Indexed, IndexFact } from './commit.ts';
 
 export interface WaitingFact {
   readonly fact: IndexFact;
-  /** Called once: with null for a fact without a file, for one that was given up, and for an older state. */
-  readonly done: (link: ChainLink | null) => void;
+  /** Called once: with null for a fact that was given up, and for an older state. */
+  readonly done: (indexed: Indexed | null) => void;
 }
 
 /**

@@ -1,10 +1,9 @@
 import { CodedError, type ErrorReport } from '../contract/errors.ts';
-import type { ChainLink } from '../contract/library.ts';
 import type { Meter } from '../contract/metrics.ts';
 import { backoff } from '../kernel/backoff.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
-import type { Committed, IndexFact } from './commit.ts';
+import type { Committed, Indexed, IndexFact } from './commit.ts';
 import { FactQueue } from './fact-queue.ts';
 
 export interface FactWriterOptions {
@@ -14,6 +13,8 @@ export interface FactWriterOptions {
   readonly meter: Meter;
   /** Why nothing can be committed at the moment; null: it can again. */
   readonly onTrouble: (reason: ErrorReport | null) => void;
+  /** Some facts have just become durable. */
+  readonly onCommitted?: () => void;
 }
 
 const MAX_WAITING = 4096;
@@ -44,9 +45,9 @@ export class FactWriter {
     return { waiting: this.#queue.size, oldestUtcMs: this.#behindSinceUtcMs };
   }
 
-  /** Resolves when the fact is durable in the index, with the place of its file in the chain, or given up. */
-  write(fact: IndexFact): Promise<ChainLink | null> {
-    const { promise, resolve } = Promise.withResolvers<ChainLink | null>();
+  /** Resolves when the fact is durable in the index; with null when it is given up. */
+  write(fact: IndexFact): Promise<Indexed | null> {
+    const { promise, resolve } = Promise.withResolvers<Indexed | null>();
     if (this.#isGivenUp) {
       this.#count(fact, 'index_unusable');
       resolve(null);
@@ -95,7 +96,8 @@ export class FactWriter {
         const committed = await this.#o.commit(batch.map(({ fact }) => fact));
         meter.observe('spyoncino_index_commit_ms', clock.monotonicMs() - startedMs);
         this.#behindSinceUtcMs = this.#queue.size > 0 ? clock.utcMs() : null;
-        for (const [i, { fact, done }] of batch.entries()) done(this.#linkOf(fact, committed[i]));
+        for (const [i, { fact, done }] of batch.entries()) done(this.#outcome(fact, committed[i]));
+        this.#o.onCommitted?.();
         if (isFailing) onTrouble(null);
         delays = backoff({ firstMs: 500, maxMs: 30_000 });
         isFailing = false;
@@ -116,8 +118,8 @@ export class FactWriter {
     this.#writing = null;
   }
 
-  #linkOf(fact: IndexFact, committed: Committed | undefined): ChainLink | null {
-    if (committed && 'link' in committed) return committed.link;
+  #outcome(fact: IndexFact, committed: Committed | undefined): Indexed | null {
+    if (committed && 'link' in committed) return committed;
     this.#o.log.error({ fact, reason: committed?.refused }, 'the index refuses a fact');
     this.#count(fact, 'refused');
     return null;

@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { ErrorReport } from '../contract/errors.ts';
 import type { CameraFact, EventFact, GapFact, StillFact } from '../contract/facts.ts';
-import type { ChainLink } from '../contract/library.ts';
 import type { Meter } from '../contract/metrics.ts';
 import type { StorageSettings } from '../contract/settings.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import { TaskSet } from '../kernel/tasks.ts';
-import type { FootageFact, OutageFact } from './commit.ts';
+import type { FootageFact, Indexed, OutageFact } from './commit.ts';
 import { FactWriter } from './fact-writer.ts';
 import { lookAtMedia, type MediaState, type MediaWish } from './media.ts';
 import type { Opening } from './opening.ts';
@@ -23,6 +22,7 @@ export { exportFootage, type Exported, type ExportRequest } from './export.ts';
 export { fsck, FSCK_LEVELS, type Finding, type FsckLevel } from './fsck.ts';
 export { openAsGuest, type Guest } from './guest.ts';
 export { verifyFiles, type Anchor, type ChainProblem, type ChainReport, type FileVerdict } from './verify.ts';
+export type { NoticeChange } from './notices.ts';
 export type { Consumers, OutboxItem, OutboxKind } from './outbox.ts';
 export { protect } from './protect.ts';
 export type { CleanupReport } from './retention/cleanup.ts';
@@ -39,6 +39,8 @@ export interface LibraryOptions {
   readonly meter: Meter;
   /** What ails index and disk now, all of it; told when it changes. */
   readonly onTroubles?: (troubles: readonly ErrorReport[]) => void;
+  /** Facts have just become durable: consumers of the outbox may have something to do. */
+  readonly onCommitted?: () => void;
 }
 
 /** What is kept: the index of all footage and events, and what can be asked of it. */
@@ -52,8 +54,8 @@ export interface Library extends AsyncDisposable {
   take(fact: EventFact | StillFact | GapFact | CameraFact): void;
   /** A camera gives nothing to record any more, though nothing says so by a fact. */
   outage(outage: Omit<OutageFact, 'type'>): void;
-  /** Resolves when the index has it: its place in the chain; null without a file, or when the index cannot take it. */
-  footage(fact: FootageFact): Promise<ChainLink | null>;
+  /** Resolves when the index has it; with null when it cannot take it. */
+  footage(fact: FootageFact): Promise<Indexed | null>;
   /** Who wants to be told of what by the outbox, all of them; see `outbox.ts`. Holds until it is said anew. */
   registerConsumers(consumers: Consumers): void;
   /** Looks again whether the right disk is there; `mediaId` and `troubles` follow. Never rejects. */
@@ -121,6 +123,7 @@ class WorkerLibrary implements Library {
       log,
       meter,
       onTrouble: (reason) => this.#setTrouble('commit', reason),
+      ...(options.onCommitted ? { onCommitted: options.onCommitted } : {}),
     });
   }
 
@@ -155,7 +158,7 @@ class WorkerLibrary implements Library {
     void this.#writer.write({ type: 'outage', ...outage });
   }
 
-  footage(fact: FootageFact): Promise<ChainLink | null> {
+  footage(fact: FootageFact): Promise<Indexed | null> {
     return this.#writer.write(fact);
   }
 

@@ -81,7 +81,14 @@ async function materialise(context: LibraryContext, clipId: string): Promise<Mat
       clip.no,
     )
     .map(({ event_id }) => event_id);
-  const note: FootageNote = { kind: 'clip', id: clipId, cameraId, startUtcMs: cut.originUtcMs, eventIds };
+  const note: FootageNote = {
+    kind: 'clip',
+    id: clipId,
+    cameraId,
+    startUtcMs: cut.originUtcMs,
+    eventIds,
+    clips: [],
+  };
   const path = readyPath('clip', cameraId, clipId);
   await makeDirectoryDurable(dirname(join(dataDir, path)));
   const { sizeBytes, sha256 } = await writeDurable(

@@ -4,6 +4,7 @@ import { removeFootage } from './garbage.ts';
 import { getClip, getEvent, listClips, listEvents } from './lists.ts';
 import { checkMedia } from './media.ts';
 import { materialiseClip } from './materialise.ts';
+import { commitNotices, listAttempts, openNotices, pruneNotices } from './notices.ts';
 import { markUploaded, outboxDone, outboxTake, registerConsumers } from './outbox.ts';
 import { protect } from './protect.ts';
 import { reconcile } from './reconcile.ts';
@@ -47,6 +48,10 @@ export const OPERATIONS = {
   outboxTake,
   outboxDone,
   markUploaded,
+  commitNotices,
+  openNotices,
+  listAttempts,
+  pruneNotices,
   remoteEnrol,
   remoteNext,
   remoteReady,

@@ -196,6 +196,36 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX link_sha256 ON link (sha256);
   `,
   `
+  -- Messages to people: one row for each message to one receiver (lane). The whole of it is JSON
+  -- (contract/notify.ts, Notice); what is asked for stands beside it.
+  CREATE TABLE notice (
+    lane          TEXT NOT NULL,
+    notice_id     TEXT NOT NULL,
+    -- Of the last change.
+    changed_ms    INTEGER NOT NULL,
+    -- Whoever sends it still needs it.
+    is_open       INTEGER NOT NULL,
+    state         TEXT NOT NULL,
+    PRIMARY KEY (lane, notice_id)
+  ) STRICT;
+  CREATE INDEX notice_open ON notice (lane) WHERE is_open;
+  CREATE INDEX notice_closed ON notice (changed_ms) WHERE NOT is_open;
+
+  -- The journal of them: every attempt, as contract/notify.ts says.
+  CREATE TABLE attempt (
+    no            INTEGER PRIMARY KEY,
+    lane          TEXT NOT NULL,
+    notice_id     TEXT NOT NULL,
+    at_ms         INTEGER NOT NULL,
+    outcome       TEXT NOT NULL,
+    action        TEXT NOT NULL,
+    tries         INTEGER NOT NULL,
+    -- Of the error; null without one.
+    code          TEXT,
+    message       TEXT
+  ) STRICT;
+  `,
+  `
   -- What is, or is to be, in a bucket: one row per object. See contract/sync.ts for the states.
   CREATE TABLE remote (
     no            INTEGER PRIMARY KEY,
@@ -250,5 +280,3 @@ export const MIGRATIONS: readonly string[] = [
 
 /** Longer than any clip or segment may be. */
 export const LONG_MS = 7_200_000;
-
-export const SCHEMA_VERSION = MIGRATIONS.length;

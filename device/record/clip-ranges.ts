@@ -1,6 +1,7 @@
 import type { ClipPartialFact, ClipReadyFact, ClipState, Coverage } from '../contract/facts.ts';
 import type { Meter } from '../contract/metrics.ts';
 import { CoverageTracker } from '../kernel/fmp4/coverage.ts';
+import type { ClipOver } from '../kernel/fmp4/note.ts';
 import type { Fragment } from './cut.ts';
 import { Demand } from './demand.ts';
 import { coveredSample } from './encode.ts';
@@ -26,8 +27,9 @@ interface Range {
   readonly demand: Demand;
   /** Of each event. */
   readonly starts: Map<string, EventStart>;
-  /** Null until told. */
+  /** Null until there is footage. */
   clipId: string | null;
+  /** As told. */
   eventIds: readonly string[];
 }
 
@@ -40,6 +42,8 @@ export class ClipRanges {
   /** In the order of their times; only the last can be without an end. */
   readonly #ranges: Range[] = [];
   readonly #durable = new CoverageTracker();
+  /** Those that have ended, for the segment they end in. */
+  #complete: readonly ClipOver[] = [];
 
   constructor(options: ClipRangesOptions) {
     this.#options = options;
@@ -64,9 +68,27 @@ export class ClipRanges {
 
   /** Is durable from now on. */
   add(fragments: readonly Fragment[]): void {
-    for (const { video, stream } of fragments) {
-      for (const packet of video) this.#durable.add(coveredSample(packet, stream.video.timescale));
-    }
+    addTo(this.#durable, fragments);
+  }
+
+  /** What a segment that begins at `startUtcMs` is to say of the clips over it, once it holds `fragments` as well. */
+  over(startUtcMs: number, fragments: readonly Fragment[]): readonly ClipOver[] {
+    this.#complete = this.#complete.filter(({ endUtcMs }) => (endUtcMs ?? Infinity) > startUtcMs);
+    const durable = this.#durable.fork();
+    addTo(durable, fragments);
+    const { ranges } = durable;
+    const reachedUtcMs = ranges.at(-1)?.endUtcMs ?? -Infinity;
+    const open = this.#ranges.flatMap((range) => {
+      const demandEndUtcMs = range.demand.endUtcMs ?? Infinity;
+      const coverage = within(ranges, range.fromUtcMs, demandEndUtcMs);
+      const [first, last] = [coverage[0], coverage.at(-1)];
+      const eventIds = eventsOf(range, (event) => event.startUtcMs <= reachedUtcMs);
+      if (!first || !last || eventIds.length === 0) return [];
+      const { startUtcMs } = first;
+      const endUtcMs = demandEndUtcMs <= reachedUtcMs ? last.endUtcMs : null;
+      return { clipId: this.#idOf(range, startUtcMs), startUtcMs, endUtcMs, eventIds };
+    });
+    return [...this.#complete, ...open];
   }
 
   /** Up to `settledUtcMs` nothing becomes durable any more. Tells what has begun, and what is complete. */
@@ -97,16 +119,18 @@ export class ClipRanges {
     const eventIds = eventsOf(range, ({ startUtcMs }) => startUtcMs <= settledUtcMs);
     if (!first || eventIds.length === range.eventIds.length) return;
     range.eventIds = eventIds;
-    range.clipId ??= this.#options.idFor(first.startUtcMs);
-    this.#options.emit({ type: 'clip.partial', clip: this.#describe(range.clipId, eventIds, coverage) });
+    const clipId = this.#idOf(range, first.startUtcMs);
+    this.#options.emit({ type: 'clip.partial', clip: this.#describe(clipId, eventIds, coverage) });
   }
 
   #tellReady(range: Range, coverage: readonly Coverage[], endUtcMs: number): void {
     const [first] = coverage;
     if (!first) return;
-    const clipId = range.clipId ?? this.#options.idFor(first.startUtcMs);
+    const clipId = this.#idOf(range, first.startUtcMs);
     const eventIds = eventsOf(range, ({ fromUtcMs }) => fromUtcMs < endUtcMs);
     const clip = this.#describe(clipId, eventIds, coverage);
+    const { startUtcMs, durationMs } = clip;
+    this.#complete = [...this.#complete, { clipId, startUtcMs, endUtcMs: startUtcMs + durationMs, eventIds }];
     this.#options.meter.count('spyoncino_footage_closed_total', { kind: 'clip' });
     this.#options.emit({ type: 'clip.ready', clip, sha256: null, coverage, recovered: false });
   }
@@ -120,11 +144,21 @@ export class ClipRanges {
     range.eventIds = [];
   }
 
+  #idOf(range: Range, startUtcMs: number): string {
+    return (range.clipId ??= this.#options.idFor(startUtcMs));
+  }
+
   #describe(clipId: string, eventIds: readonly string[], coverage: readonly Coverage[]): ClipState {
     const { startUtcMs } = coverage[0]!;
     const durationMs = coverage.at(-1)!.endUtcMs - startUtcMs;
     const { cameraId } = this.#options;
     return { clipId, cameraId, eventIds, path: null, startUtcMs, durationMs, sizeBytes: 0 };
+  }
+}
+
+function addTo(tracker: CoverageTracker, fragments: readonly Fragment[]): void {
+  for (const { video, stream } of fragments) {
+    for (const packet of video) tracker.add(coveredSample(packet, stream.video.timescale));
   }
 }
 

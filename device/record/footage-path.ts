@@ -7,9 +7,9 @@ const compactUtc = (utcMs: number): string => new Date(utcMs).toISOString().repl
 export const footageIdOf = (startUtcMs: number, run: string, n: number): string =>
   `${compactUtc(startUtcMs)}-${run}-${n}`;
 
-/** Whether the process that calls itself `run` made the id. */
-export const isOfRun = (footageId: string, run: string): boolean =>
-  footageId.slice(footageId.indexOf('-') + 1, footageId.lastIndexOf('-')) === run;
+/** What the process that made the id calls itself. */
+export const runOf = (footageId: string): string =>
+  footageId.slice(footageId.indexOf('-') + 1, footageId.lastIndexOf('-'));
 
 interface FootageName {
   readonly kind: FootageKind;
@@ -17,7 +17,8 @@ interface FootageName {
   readonly id: string;
 }
 
-export const PART_SUFFIX = '.part.mp4';
+export const READY_SUFFIX = '.mp4';
+export const PART_SUFFIX = `.part${READY_SUFFIX}`;
 
 /** Folder of all clips or segments of a camera, relative to the data directory. */
 export const cameraFolder = (kind: FootageKind, cameraId: string): string => `media/${kind}s/${cameraId}`;
@@ -26,7 +27,7 @@ export const cameraFolder = (kind: FootageKind, cameraId: string): string => `me
 export const partPath = (name: FootageName): string => `${dayFolder(name)}/${name.id}${PART_SUFFIX}`;
 
 /** The file when it is complete, relative to the data directory. */
-export const readyPath = (name: FootageName): string => `${dayFolder(name)}/${name.id}.mp4`;
+export const readyPath = (name: FootageName): string => `${dayFolder(name)}/${name.id}${READY_SUFFIX}`;
 
 /** By UTC day, read from the id, so that a file's place follows from its name. */
 function dayFolder({ kind, cameraId, id }: FootageName): string {

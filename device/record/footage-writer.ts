@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { ClipReadyFact, ClipState, FootageKind, SegmentReadyFact } from '../contract/facts.ts';
 import type { StreamInfo } from '../contract/media.ts';
 import type { Meter } from '../contract/metrics.ts';
@@ -11,6 +12,9 @@ import type { Fragment } from './cut.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { beginFile, durationMs, encodeBatch, type FileState } from './encode.ts';
 import { partPath, readyPath } from './footage-path.ts';
+
+/** What a file is footage of. */
+export type Holds = Pick<FootageNote, 'eventIds' | 'clips'>;
 
 export interface FootageWriterOptions {
   readonly kind: FootageKind;
@@ -35,7 +39,7 @@ export class FootageWriter {
   #file: DiskFile | null = null;
   #isCreated = false;
   #state: FileState | null = null;
-  #eventIds: readonly string[] = [];
+  #holds: Holds = { eventIds: [], clips: [] };
   #sizeBytes = 0;
   #hash = createHash('sha256');
   /** Bytes of a failed batch may lie behind `#sizeBytes`. */
@@ -59,21 +63,21 @@ export class FootageWriter {
 
   /** As far as durable; the same array until it changes. */
   get eventIds(): readonly string[] {
-    return this.#eventIds;
+    return this.#holds.eventIds;
   }
 
   /** The file as a clip; null until something is durable. */
   get clip(): ClipState | null {
     if (!this.#state) return null;
     const file = this.#describe(this.#state, partPath(this.#options));
-    return { ...file, clipId: this.#options.id, eventIds: this.#eventIds };
+    return { ...file, clipId: this.#options.id, eventIds: this.eventIds };
   }
 
-  /** Makes `fragments` durable, and that the file belongs to `eventIds`. All or nothing. */
-  async append(fragments: readonly Fragment[], eventIds: readonly string[]): Promise<void> {
+  /** Makes `fragments` durable, and what the file `holds`. All or nothing. */
+  async append(fragments: readonly Fragment[], holds: Holds): Promise<void> {
     const boxes: Uint8Array[] = [];
     let state = this.#state;
-    const isNoted = state !== null && sameIds(eventIds, this.#eventIds);
+    const isNoted = state !== null && isDeepStrictEqual(holds, this.#holds);
     const [first] = fragments;
     if (!state) {
       const key = first?.video[0];
@@ -84,14 +88,14 @@ export class FootageWriter {
     }
     if (!isNoted) {
       const { kind, id, cameraId } = this.#options;
-      const note: FootageNote = { kind, id, cameraId, startUtcMs: state.startUtcMs, eventIds };
+      const note: FootageNote = { kind, id, cameraId, startUtcMs: state.startUtcMs, ...holds };
       const box = noteBox(note);
       boxes.push(first ? box : noteBox(note, paddingBytes(this.#sizeBytes + box.byteLength)));
     }
     const encoded = encodeBatch(state, boxes, fragments, this.#sizeBytes);
     await this.#commit(encoded.chunks);
     this.#state = encoded.state;
-    if (!isNoted) this.#eventIds = eventIds;
+    if (!isNoted) this.#holds = holds;
   }
 
   /**
@@ -121,7 +125,7 @@ export class FootageWriter {
       recovered: false,
     };
     return kind === 'clip'
-      ? { type: 'clip.ready', clip: { ...file, clipId: id, eventIds: this.#eventIds }, ...told }
+      ? { type: 'clip.ready', clip: { ...file, clipId: id, eventIds: this.eventIds }, ...told }
       : { type: 'segment.ready', segment: { ...file, segmentId: id }, ...told };
   }
 
@@ -179,6 +183,3 @@ export class FootageWriter {
 
 const byteLength = (chunks: readonly Uint8Array[]): number =>
   chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
-
-const sameIds = (a: readonly string[], b: readonly string[]): boolean =>
-  a.length === b.length && a.every((id, i) => id === b[i]);

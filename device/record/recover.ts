@@ -6,11 +6,11 @@ import { pipeline } from 'node:stream/promises';
 import type { ClipReadyFact, FootageKind, SegmentReadyFact } from '../contract/facts.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { renameDurable } from '../kernel/durable-file.ts';
-import { coverageOf, durationMsOf, readerOf } from '../kernel/fmp4/describe.ts';
+import { coverageOf, durationMsOf, clipsOver, readerOf } from '../kernel/fmp4/describe.ts';
 import type { FootageNote } from '../kernel/fmp4/note.ts';
 import { scanFile, untorn, type ScannedFile } from '../kernel/fmp4/scan.ts';
 import type { Log } from '../kernel/log.ts';
-import { cameraFolder, isOfRun, PART_SUFFIX } from './footage-path.ts';
+import { cameraFolder, PART_SUFFIX, READY_SUFFIX, runOf } from './footage-path.ts';
 import { expectMedia, type MediaPlace } from './media-guard.ts';
 
 export interface RecoverOptions extends MediaPlace {
@@ -22,23 +22,35 @@ export interface RecoverOptions extends MediaPlace {
   emit(fact: ClipReadyFact | SegmentReadyFact): void;
 }
 
-const KINDS: readonly FootageKind[] = ['clip', 'segment'];
 const MEDIA_POLL_MS = 5000;
 
 /**
- * Completes files whose writer died: cut to whole fragments, made durable, renamed, told. Works beside a
- * recorder of the same camera; waits for the disk when it is not there. A file without a whole fragment is
- * set aside under another name (`.broken`), one that cannot be handled now stays for the next time; nothing
- * is deleted.
+ * Completes files whose writer died: cut to whole fragments, made durable, renamed, told; then the clips that ranged
+ * over segments at that moment. Works beside a recorder of the same camera; waits for the disk when it is not there.
+ * A file without a whole fragment is set aside under another name (`.broken`), one that cannot be handled now stays
+ * for the next time; nothing is deleted.
  */
 export async function recoverFootage(options: RecoverOptions, signal: AbortSignal): Promise<void> {
   await untilMedia(options, signal);
-  for (const kind of KINDS) {
-    for await (const path of unfinished(kind, options)) {
-      if (signal.aborted) return;
-      await complete(path, options);
-    }
+  for await (const file of earlierFiles('clip', options)) {
+    if (signal.aborted) return;
+    if (file.isUnfinished) await complete(file.path, options);
   }
+  const unfinished: EarlierFile[] = [];
+  let newestPath = '';
+  for await (const file of earlierFiles('segment', options)) {
+    if (signal.aborted) return;
+    if (file.isUnfinished) unfinished.push(file);
+    else newestPath = file.path;
+  }
+  for (const [i, { path, run }] of unfinished.entries()) {
+    if (signal.aborted) return;
+    const goesOn = unfinished.slice(i + 1).some((later) => later.run === run);
+    const readyPath = await complete(path, options, !goesOn);
+    if (readyPath !== null && readyPath > newestPath) newestPath = '';
+  }
+  // Its writer may have died when the next file held nothing yet.
+  if (newestPath !== '') await tellClipsOver(newestPath, options);
 }
 
 async function untilMedia(options: RecoverOptions, signal: AbortSignal): Promise<void> {
@@ -52,11 +64,17 @@ async function untilMedia(options: RecoverOptions, signal: AbortSignal): Promise
   }
 }
 
-/** Files that another process left unfinished, oldest first, a day at a time. */
-async function* unfinished(
+interface EarlierFile {
+  readonly path: string;
+  readonly run: string;
+  readonly isUnfinished: boolean;
+}
+
+/** Files of other runs, oldest first, a day at a time. */
+async function* earlierFiles(
   kind: FootageKind,
   { cameraId, dataDir, log, run }: RecoverOptions,
-): AsyncGenerator<string> {
+): AsyncGenerator<EarlierFile> {
   const folder = join(dataDir, cameraFolder(kind, cameraId));
   const names = async (path: string): Promise<readonly string[]> =>
     (
@@ -69,27 +87,52 @@ async function* unfinished(
     ).toSorted((a, b) => (a < b ? -1 : 1));
   for (const day of await names(folder)) {
     for (const name of await names(join(folder, day))) {
-      if (!name.endsWith(PART_SUFFIX) || isOfRun(name.slice(0, -PART_SUFFIX.length), run)) continue;
-      yield join(folder, day, name);
+      const isUnfinished = name.endsWith(PART_SUFFIX);
+      if (!isUnfinished && !name.endsWith(READY_SUFFIX)) continue;
+      const runOfFile = runOf(name.slice(0, isUnfinished ? -PART_SUFFIX.length : -READY_SUFFIX.length));
+      if (runOfFile !== run) yield { path: join(folder, day, name), run: runOfFile, isUnfinished };
     }
   }
 }
 
-async function complete(path: string, options: RecoverOptions): Promise<void> {
+/** Where the file is now; null when it holds nothing, or cannot be handled now. */
+async function complete(path: string, options: RecoverOptions, withClips = false): Promise<string | null> {
   const { log } = options;
   try {
-    const fact = await recoverFile(path, options);
-    if (fact) options.emit(fact);
-    else log.warn({ path }, 'a file that holds nothing playable was set aside');
+    const recovered = await recoverFile(path, options);
+    if (!recovered) {
+      log.warn({ path }, 'a file that holds nothing playable was set aside');
+      return null;
+    }
+    const { fact, note } = recovered;
+    // Before the segment: whoever knows that does not look into it again.
+    if (withClips) for (const clip of clipsOver(note, fact.coverage)) options.emit(clip);
+    options.emit(fact);
+    return readyPathOf(path);
   } catch (error) {
     log.error({ err: error, path }, 'an unfinished file cannot be completed now');
+    return null;
   }
 }
 
-async function recoverFile(
-  path: string,
-  { cameraId, dataDir }: RecoverOptions,
-): Promise<ClipReadyFact | SegmentReadyFact | null> {
+async function tellClipsOver(segmentPath: string, options: RecoverOptions): Promise<void> {
+  try {
+    await using handle = await open(segmentPath, 'r');
+    const file = await scanFile(readerOf(handle), (await handle.stat()).size);
+    const note = file?.notes.at(-1)?.note;
+    if (!note) return;
+    for (const clip of clipsOver(note, coverageOf(file, note.startUtcMs))) options.emit(clip);
+  } catch (error) {
+    options.log.error({ err: error, path: segmentPath }, 'the clips over a segment cannot be read now');
+  }
+}
+
+interface Recovered {
+  readonly fact: ClipReadyFact | SegmentReadyFact;
+  readonly note: FootageNote;
+}
+
+async function recoverFile(path: string, { cameraId, dataDir }: RecoverOptions): Promise<Recovered | null> {
   const whole = await cutToWhole(path);
   if (!whole) {
     await renameDurable(path, `${path}.broken`);
@@ -97,7 +140,7 @@ async function recoverFile(
   }
   const { note, sizeBytes, file } = whole;
   const sha256 = await hashFile(path);
-  const readyPath = `${path.slice(0, -PART_SUFFIX.length)}.mp4`;
+  const readyPath = readyPathOf(path);
   if (existsSync(readyPath)) throw new Error(`${readyPath} is there already and would be lost`);
   await renameDurable(path, readyPath);
   const state = {
@@ -108,10 +151,16 @@ async function recoverFile(
     sizeBytes,
   };
   const told = { sha256, coverage: coverageOf(file, note.startUtcMs), recovered: true };
-  return note.kind === 'clip'
-    ? { type: 'clip.ready', clip: { ...state, clipId: note.id, eventIds: note.eventIds }, ...told }
-    : { type: 'segment.ready', segment: { ...state, segmentId: note.id }, ...told };
+  return {
+    note,
+    fact:
+      note.kind === 'clip'
+        ? { type: 'clip.ready', clip: { ...state, clipId: note.id, eventIds: note.eventIds }, ...told }
+        : { type: 'segment.ready', segment: { ...state, segmentId: note.id }, ...told },
+  };
 }
+
+const readyPathOf = (partPath: string): string => partPath.slice(0, -PART_SUFFIX.length) + READY_SUFFIX;
 
 interface WholeFile {
   /** Only its whole fragments. */

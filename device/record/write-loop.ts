@@ -151,10 +151,16 @@ export class WriteLoop {
       }
       this.#options.ranges?.settle(this.#settledUtcMs(take));
       if (outcome !== 'done') continue;
+      if (next.ends === 'take') {
+        if (this.#closing.signal.aborted && this.#takes.length === 1) this.#options.ranges?.finish();
+        else this.#options.ranges?.settle(take.demand.endUtcMs ?? -Infinity);
+      }
       if (next.ends !== 'nothing') {
-        if (writer) await this.#finishBeside(writer);
+        if (writer) {
+          await this.#noteClips(writer);
+          await this.#finishBeside(writer);
+        }
         if (next.ends === 'take') {
-          this.#options.ranges?.settle(take.demand.endUtcMs ?? -Infinity);
           this.#options.losses.tell();
           return;
         }
@@ -191,7 +197,11 @@ export class WriteLoop {
     const knownAs = writer.eventIds;
     this.#pinned = { first: take.cursor.video.gop, last: cursor.video.gop };
     try {
-      await writer.append(fragments, kind === 'clip' ? take.demand.ids : NONE);
+      const startUtcMs = writer.begun?.startUtcMs ?? fragments[0]?.video[0]?.utcMs ?? 0;
+      await writer.append(fragments, {
+        eventIds: kind === 'clip' ? take.demand.ids : [],
+        clips: ranges?.over(startUtcMs, fragments) ?? [],
+      });
     } catch (error) {
       this.#pinned = null;
       this.#failed(error);
@@ -213,6 +223,15 @@ export class WriteLoop {
       this.#options.emit({ type: 'clip.partial', clip });
     }
     return 'done';
+  }
+
+  /** The last batch may have completed clips. */
+  async #noteClips(writer: FootageWriter): Promise<void> {
+    const { ranges } = this.#options;
+    if (!ranges || !writer.begun) return;
+    const clips = ranges.over(writer.begun.startUtcMs, []);
+    // Footage is not at stake.
+    await writer.append([], { eventIds: [], clips }).catch(() => {});
   }
 
   /** Syncing and renaming take their time, and what follows must not wait for them. At most one at once. */
@@ -308,8 +327,6 @@ export class WriteLoop {
     await this.#options.clock.sleep(RETRY_MS, this.#closing.signal).catch(() => {});
   }
 }
-
-const NONE: readonly string[] = [];
 
 /** Number of the first GOP of which nothing lies before `cursor`. */
 const firstBeyond = ({ video }: Cursor): number => (video.index > 0 ? video.gop + 1 : video.gop);

@@ -1,9 +1,8 @@
 /**
  * The environment as a layer over config.yaml: `SPYONCINO_BUS__PORT=1884` is `bus.port: 1884`,
  * `SPYONCINO_CAMERAS__PORCH__RTSP_URL=…` is that key of camera `porch` (made if there is none);
- * `SPYONCINO_CAMERAS__PORCH__PASSWORD`, `SPYONCINO_BUS__BRIDGE__PASSWORD` and
- * `SPYONCINO_STORAGE__REMOTE__SECRET_ACCESS_KEY` are those of secrets.yaml. Text is taken as it is, everything else
- * is read as YAML. An empty variable counts as unset, as compose files cannot leave one out.
+ * `SPYONCINO_CAMERAS__PORCH__PASSWORD`, `SPYONCINO_BUS__BRIDGE__PASSWORD` and a few more (`SECRET_PATHS`) are those of secrets.yaml. Text is taken
+ * as it is, everything else is read as YAML. An empty variable counts as unset, as compose files cannot leave one out.
  */
 import { parse } from 'yaml';
 import { nearest } from './nearest.ts';
@@ -21,9 +20,11 @@ export interface EnvironmentLayer {
 
 const PREFIX = 'SPYONCINO_';
 
-/** Keys of secrets.yaml that have no place in config.yaml. */
-const SECRETS = new Set([
+/** Keys of secrets.yaml that a variable may set, as text. */
+const SECRET_PATHS: ReadonlySet<string> = new Set([
   'bus.bridge.password',
+  ...['telegram.token', 'telegram.chat_id', 'webhook.url', 'webhook.secret', 'email.smtp_password'],
+  ...['email.smtp_username', 'authentication.setup_password'],
   ...['access_key_id', 'secret_access_key', 'session_token'].map((key) => `storage.remote.${key}`),
 ]);
 
@@ -43,6 +44,11 @@ export function applyEnvironment(
     .toSorted(([a], [b]) => (a < b ? -1 : 1));
   for (const [name, text = ''] of variables) {
     const [section = '', ...keys] = keysIn(name, config);
+    if (SECRET_PATHS.has([section, ...keys].join('.')) && !keysOf(schema).includes(section)) {
+      origins.set(JSON.stringify([section, ...keys]), name);
+      setAt(secrets, [section, ...keys], text);
+      continue;
+    }
     if (!keysOf(schema).includes(section)) {
       if (keys.length > 0) warnings.push(ignored(name, section, schema));
       continue;
@@ -52,7 +58,7 @@ export function applyEnvironment(
       origins.set(JSON.stringify(path), name);
       if (path.length === 3 && section === 'cameras' && keys[1] === 'password') {
         setAt(secrets, ['cameras', idAt(config, path), 'password'], text);
-      } else if (SECRETS.has(path.join('.'))) setAt(secrets, path, text);
+      } else if (SECRET_PATHS.has(path.join('.'))) setAt(secrets, path, text);
       else setAt(config, path, read(text, schemaOf(path, schema)));
     } catch (error) {
       problems.push({ path: [name], text: (error as Error).message });

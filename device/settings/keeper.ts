@@ -8,6 +8,7 @@ import { replaceFile } from '../kernel/durable-file.ts';
 import type { Log } from '../kernel/log.ts';
 import { TaskSet } from '../kernel/tasks.ts';
 import { Turns, TurnsTaken } from '../kernel/turns.ts';
+import { renameOldKeys } from './aliases.ts';
 import { diffConfig } from './diff.ts';
 import { editConfig } from './edit.ts';
 import { readText } from './files.ts';
@@ -131,7 +132,10 @@ export class ConfigKeeper implements AsyncDisposable {
    */
   async update({ author, changes, dryRun = false }: UpdateRequest): Promise<UpdateResult> {
     return await this.#inTurn(author, async () => {
-      const text = changes ? editConfig(this.#current.text, changes) : ((await this.#fileText()) ?? '');
+      const { text: now, written } = this.#current;
+      const text = changes
+        ? editConfig(now, renameOldKeys(changes, written))
+        : ((await this.#fileText()) ?? '');
       return await this.#change(text, author, dryRun);
     });
   }

@@ -1,7 +1,9 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { CodedError } from '../contract/errors.ts';
+import type { ChannelName } from '../contract/notify.ts';
 import type { Settings } from '../contract/settings.ts';
+import { translateOldKeys } from './aliases.ts';
 import { applyEnvironment } from './environment.ts';
 import { parseYaml, readSecretYaml, readText, type YamlFile } from './files.ts';
 import { fingerprintOf } from './fingerprint.ts';
@@ -29,6 +31,10 @@ export interface LoadOptions {
   readonly logLevel?: string;
   /** Wins over `system.resilience.enabled`. */
   readonly resilience?: boolean;
+  /** false: nothing is copied to a bucket, whatever `storage.remote` says. */
+  readonly uploads?: boolean;
+  /** Wins over `enabled` of the ways by which people are told, and ask. */
+  readonly outputs?: Readonly<Partial<Record<ChannelName | 'bot', boolean>>>;
   /** In place of the configured cameras. */
   readonly cameras?: readonly CameraInput[];
   /** Of the configured cameras only those that have this key. */
@@ -68,6 +74,10 @@ export async function loadSettings(options: LoadOptions): Promise<LoadedSettings
 
   const written = copyOf(file);
   const config = structuredClone(written);
+  const oldKeys = translateOldKeys(config).map(({ code, path, text }) => {
+    const line = lineIn(file, path);
+    return `${code}: ${line === null ? '' : `${line}: `}${pathName(path, config)} ${text}`;
+  });
   const secrets = copyOf(secretFile);
   const schema = configJsonSchema();
   const environment = applyEnvironment(env, config, secrets, schema);
@@ -96,16 +106,33 @@ export async function loadSettings(options: LoadOptions): Promise<LoadedSettings
       ...[file, secretFile].flatMap((source) => source?.path ?? []),
       ...(environment.origins.size > 0 ? ['environment'] : []),
     ],
-    warnings: [...environment.warnings, ...warningsOf(effective, parsedSecrets.data)],
+    warnings: [...oldKeys, ...environment.warnings, ...warningsOf(effective, parsedSecrets.data)],
   };
 }
 
-function withFlags(settings: Settings, { logLevel, resilience }: LoadOptions): Settings {
+function withFlags(
+  settings: Settings,
+  { logLevel, resilience, uploads = true, outputs = {} }: LoadOptions,
+): Settings {
   const { logLevel: level, resilience: tester } = settings;
+  const { notify } = settings.outputs;
+  const flagged = <O extends { readonly enabled: boolean }>(output: O, name: 'bot' | ChannelName): O =>
+    Object.freeze({ ...output, enabled: outputs[name] ?? output.enabled });
   return Object.freeze({
     ...settings,
     logLevel: logLevel ?? level,
+    remote: uploads ? settings.remote : null,
     resilience: Object.freeze({ ...tester, enabled: resilience ?? tester.enabled }),
+    outputs: Object.freeze({
+      ...settings.outputs,
+      notify: Object.freeze({
+        ...notify,
+        bot: flagged(notify.bot, 'bot'),
+        telegram: flagged(notify.telegram, 'telegram'),
+        webhook: flagged(notify.webhook, 'webhook'),
+        email: flagged(notify.email, 'email'),
+      }),
+    }),
   });
 }
 

@@ -11,6 +11,7 @@ import {
   type Settings,
   type SourceSettings,
 } from '../contract/settings.ts';
+import { resolveNotify } from './resolve-outputs.ts';
 import { sourcesOf, type CameraConfig, type Config, type Secrets } from './schema.ts';
 
 export interface Surroundings {
@@ -44,6 +45,7 @@ export function resolveSettings(config: Config, secrets: Secrets, around: Surrou
         maxEvents: outputs.rate_limit.max_events,
         perMs: outputs.rate_limit.per_seconds * 1000,
       },
+      notify: resolveNotify(config, secrets, around.configDir),
     },
     resilience: {
       enabled: system.resilience.enabled,

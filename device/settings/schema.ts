@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { bus } from './schema-bus.ts';
+import { outputs, outputSecrets } from './schema-outputs.ts';
 import { remote, remoteSecrets } from './schema-remote.ts';
 import {
   bounds,
@@ -29,7 +30,9 @@ const LOG_LEVELS = [
 
 const scenario = z.strictObject({
   name: id.meta(help('By which it is armed')),
-  topic: words.meta(help('Topic or glob, as in event.snapshot.allowed or event.*')),
+  topic: words.meta(
+    help('Topic or glob, as in event.*; notify.webhook.send is a message on its way to the webhook'),
+  ),
   latency_ms: whole(0, 600_000).default(0).meta(help('Messages come this much later')),
   drop_probability: fraction.default(0).meta(help('Messages that are lost')),
   error_probability: fraction.default(0).meta(help('Messages that fail')),
@@ -37,12 +40,13 @@ const scenario = z.strictObject({
 });
 
 /** The scenario that the runbook knows. */
-const SLOW_WEBHOOK = { name: 'slow-webhook', topic: 'event.snapshot.allowed', latency_ms: 10_000 };
+const SLOW_WEBHOOK = { name: 'slow-webhook', topic: 'notify.webhook.send', latency_ms: 10_000 };
 
 /** As the original system shipped them. */
 const GATEWAY_TOPICS = [
   'status.health.summary',
   'status.bus',
+  'notify.telegram.sent',
   'analytics.persistence.cursor',
   'storage.stats',
 ];
@@ -276,17 +280,7 @@ export const config = z.strictObject({
         .prefault({}),
     })
     .prefault({}),
-  outputs: z
-    .strictObject({
-      rate_limit: z
-        .strictObject({
-          max_events: whole(1, 10_000).default(5).meta(help('Stills per camera in this time')),
-          per_seconds: whole(1, 86_400).default(60).meta(help('Length of that time')),
-        })
-        .prefault({})
-        .meta(help('Of event.snapshot.allowed')),
-    })
-    .prefault({}),
+  outputs: outputs.prefault({}),
   storage: z
     .strictObject({
       path: words.optional().meta(help('Data directory, relative to this file; --data-dir wins over it')),
@@ -321,6 +315,7 @@ export const secrets = z.strictObject({
         .meta(help('Of the other broker')),
     })
     .prefault({}),
+  ...outputSecrets,
   storage: z
     .strictObject({
       remote: remoteSecrets.prefault({}).meta(help('Keys of the server with the bucket')),

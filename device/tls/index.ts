@@ -1,1 +1,1 @@
-export { hostNames, Tls, type ServerName, type TlsOptions } from './tls.ts';
+export { hostNames, issueClient, Tls, type ServerName, type TlsOptions } from './tls.ts';

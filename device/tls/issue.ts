@@ -37,26 +37,56 @@ export async function makeServer(
   names: readonly string[],
   nowUtcMs: number,
 ): Promise<TlsIdentity> {
+  return await makeLeaf(authority, {
+    ...{ title: names[0] ?? 'spyoncino', use: 'server', names, nowUtcMs, validMs: SERVER_MS },
+  });
+}
+
+/** A certificate by which a client says who it is. */
+export async function makeClient(
+  authority: TlsIdentity,
+  name: string,
+  nowUtcMs: number,
+  validMs: number,
+): Promise<TlsIdentity> {
+  return await makeLeaf(authority, { title: name, use: 'client', names: [], nowUtcMs, validMs });
+}
+
+interface Leaf {
+  readonly title: string;
+  readonly use: 'server' | 'client';
+  readonly names: readonly string[];
+  readonly nowUtcMs: number;
+  readonly validMs: number;
+}
+
+async function makeLeaf(
+  authority: TlsIdentity,
+  { title, use, names, nowUtcMs, validMs }: Leaf,
+): Promise<TlsIdentity> {
   const x509 = await load();
   const issuer = new x509.X509Certificate(authority.cert);
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const notBeforeMs = nowUtcMs - EARLIER_MS;
+  const { serverAuth, clientAuth } = x509.ExtendedKeyUsage;
+  const alternatives = names.map((value) => ({
+    type: isIP(value) ? ('ip' as const) : ('dns' as const),
+    value,
+  }));
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
-    subject: [{ CN: [(names[0] ?? 'spyoncino').slice(0, 64)] }],
+    subject: [{ CN: [title.slice(0, 64)] }],
     issuer: issuer.subjectName,
     notBefore: new Date(notBeforeMs),
-    notAfter: new Date(Math.min(notBeforeMs + SERVER_MS, issuer.notAfter.getTime())),
+    notAfter: new Date(Math.min(notBeforeMs + validMs, issuer.notAfter.getTime())),
     signingAlgorithm: ALGORITHM,
     publicKey: keys.publicKey,
     signingKey: await importKey(authority.key),
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-      new x509.SubjectAlternativeNameExtension(
-        names.map((value) => ({ type: isIP(value) ? ('ip' as const) : ('dns' as const), value })),
-      ),
+      new x509.ExtendedKeyUsageExtension([use === 'server' ? serverAuth : clientAuth]),
+      ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(alternatives)] : []),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
       await x509.AuthorityKeyIdentifierExtension.create(issuer),
     ],

@@ -6,7 +6,7 @@ import type { TlsIdentity } from '../contract/tls.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { makeDirectoryDurable, replaceFile } from '../kernel/durable-file.ts';
 import type { Log } from '../kernel/log.ts';
-import { makeAuthority, makeServer } from './issue.ts';
+import { makeAuthority, makeClient, makeServer } from './issue.ts';
 
 const RENEW_BEFORE_MS = 30 * 86_400_000;
 
@@ -54,6 +54,12 @@ export class OwnIdentity {
     await this.#write('server.pem', this.#server.key + this.#server.cert, 0o600);
     this.#o.log.info({ names }, 'certificate made');
     return this.#server;
+  }
+
+  /** A key, and a certificate for it by which a client says who it is. */
+  async client(name: string, validMs: number): Promise<TlsIdentity> {
+    await this.current();
+    return await makeClient(this.#authority!, name, this.#o.clock.utcMs(), validMs);
   }
 
   #isGood(server: TlsIdentity, names: readonly string[], nowMs: number): boolean {

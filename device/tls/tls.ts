@@ -110,6 +110,17 @@ export class Tls implements AsyncDisposable {
   }
 }
 
+export interface ClientCertificateOptions extends Pick<TlsOptions, 'stateDir' | 'names' | 'clock' | 'log'> {
+  readonly name: string;
+  readonly validMs: number;
+}
+
+/** A key, and a certificate for it that the device's own authority signed, for a client to say who it is. */
+export async function issueClient(options: ClientCertificateOptions): Promise<TlsIdentity> {
+  const { stateDir, name, validMs } = options;
+  return await new OwnIdentity({ ...options, directory: join(stateDir, 'tls') }).client(name, validMs);
+}
+
 /** One server's: the owner's files where they are good, else what was good before, else the device's own. */
 class Source implements TlsSource {
   readonly #replacement: Replacement;

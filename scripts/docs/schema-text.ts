@@ -1,8 +1,12 @@
+import { ERRORS } from '../../device/contract/errors.ts';
 import type { SchemaNode } from '../../device/settings/index.ts';
+
+const ERROR_CODES = Object.keys(ERRORS).join();
 
 /** What a JSON schema allows, in few words: `whole number, 0 to 65535`. */
 export function typeText(node: SchemaNode): string {
   if (node.const !== undefined) return JSON.stringify(node.const);
+  if (node.enum?.join() === ERROR_CODES) return 'a code of [errors.md](errors.md)';
   if (node.enum) return node.enum.map((value) => JSON.stringify(value)).join(', ');
   if (node.anyOf) return node.anyOf.map(typeText).join(' or ');
   if (Array.isArray(node.type))

@@ -2,7 +2,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectAsync } from 'mqtt';
@@ -13,6 +12,7 @@ import type { Payload } from '../../device/contract/topics.ts';
 import { systemClock } from '../../device/kernel/clock.ts';
 import { table } from './facts.ts';
 import { cpuMsOf } from './process.ts';
+import { freePort } from '../harness/free-port.ts';
 
 const MESSAGES = 20_000;
 const SUBSCRIBERS = [0, 1, 5];
@@ -124,15 +124,6 @@ async function running({ stderr }: ChildProcess): Promise<void> {
   for await (const text of stderr.iterator({ destroyOnReturn: false }))
     if (String(text).includes('running')) break;
   stderr.resume();
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 const EVENT: Payload<'event.update'> = {

@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- capture|agent|detect|motion|privacy|record|library|fsck|bus|sync ...] [--rounds N] [--seconds N] [--dir DIR]`:
+ * `npm run bench [-- capture|agent|detect|motion|privacy|record|library|fsck|bus|attack|sync ...] [--rounds N] [--seconds N] [--dir DIR]`:
  * numbers, nothing asserted. `npm run bench -- soak [--minutes N]`: one camera host, its memory each minute.
  * Run it on a quiet machine; Debian packages as named by what is left out.
  */
@@ -24,6 +24,7 @@ const PARTS: Readonly<Record<string, () => Promise<string>>> = {
     (await import('./record.ts')).benchRecord({ seconds: Number(values.seconds), dir: values.dir }),
   fsck: async () => (await import('./fsck.ts')).benchFsck(),
   bus: async () => (await import('./bus.ts')).benchBus(),
+  attack: async () => (await import('./attack.ts')).benchAttack(),
   library: async () => (await import('./library.ts')).benchLibrary(),
   sync: async () => (await import('./sync.ts')).benchSync({ rounds: Number(values.rounds) }),
   privacy: async () => (await import('./privacy.ts')).benchPrivacy(),

@@ -41,6 +41,8 @@ const OWNED_PACKAGES: Readonly<Record<string, string>> = {
   '@fastify': 'dashboard',
   ws: 'gateway',
   '@peculiar/x509': 'tls',
+  grammy: 'notify',
+  nodemailer: 'notify',
   minio: 'sync',
 };
 

@@ -12,7 +12,7 @@ import { indexComplaints } from './index-check.ts';
 import type { Judge, Verdict } from './judge.ts';
 import { recordingOf, type RigPlan } from './plan.ts';
 import { STRANGERS, strangersTouched } from './strangers.ts';
-import { lossOf, type Report } from './witness.ts';
+import { filmedOf, lossOf, type Report } from './witness.ts';
 
 export interface Findings {
   /** Per camera. */
@@ -45,10 +45,14 @@ export async function examine({ plan, judge, reports, endMs }: Examination): Pro
   const verdicts = await judge.judge(films.map((path) => join(dataDir, path)));
   const known = new Map([...verdicts].map(([path, verdict]) => [relative(dataDir, path), verdict]));
   for (const [path, { complaint }] of known) if (complaint) broken.push(`${path}: ${complaint}`);
-  broken.push(...indexComplaints(dataDir, known), ...(await fsckComplaints(dataDir)));
+  const held = new Map(plan.cameras.map(({ cameraId }) => [cameraId, picturesOf(cameraId, known)]));
+  const filmed = new Set(
+    [...held].flatMap(([cameraId, heldUtcMs]) => filmedOf({ reports, cameraId, heldUtcMs })),
+  );
+  broken.push(...indexComplaints(dataDir, known, filmed), ...(await fsckComplaints(dataDir)));
 
   const lostMs = plan.cameras.map(({ cameraId, mode }) => {
-    const heldUtcMs = picturesOf(cameraId, known);
+    const heldUtcMs = held.get(cameraId) ?? [];
     const recording = recordingOf(mode);
     const { lostMs, denied } = lossOf({ reports, cameraId, recording, heldUtcMs, endMs });
     if (denied > 0) broken.push(`${cameraId}: ${denied} pictures are missing that had been written`);
@@ -91,15 +95,22 @@ async function restart({
   complaints.push(...library.troubles.map(({ message }) => message));
   const { mediaId } = library;
   const committed: Promise<unknown>[] = [];
+  let recovered = 0;
   for (const { cameraId } of cameras) {
     await recoverFootage(
-      { ...shared, cameraId, mediaId, run: 'next', emit: (fact) => committed.push(library.footage(fact)) },
+      {
+        ...{ ...shared, cameraId, mediaId, run: 'next' },
+        emit(fact) {
+          if (fact.type === 'segment.ready' || fact.clip.path !== null) recovered++;
+          committed.push(library.footage(fact));
+        },
+      },
       new AbortController().signal,
     );
   }
   await Promise.all(committed);
   await library.ask('reconcile', {}).catch((error: unknown) => complaints.push(String(error)));
-  return { recovered: committed.length, complaints };
+  return { recovered, complaints };
 }
 
 /** What the product's own check has to say, but for the strangers. */

@@ -28,8 +28,15 @@ interface LinkRow {
 /** Times are told in whole milliseconds. */
 const ROUNDING_MS = 1;
 
-/** Where the index does not say what is on the disk, read without the code that keeps it. */
-export function indexComplaints(dataDir: string, films: ReadonlyMap<string, Verdict>): readonly string[] {
+/**
+ * Where the index does not say what is on the disk, read without the code that keeps it. `filmed`: events of which
+ * there is footage.
+ */
+export function indexComplaints(
+  dataDir: string,
+  films: ReadonlyMap<string, Verdict>,
+  filmed: ReadonlySet<string>,
+): readonly string[] {
   const db = new DatabaseSync(join(dataDir, 'state', 'index.sqlite'));
   try {
     const all = <Row>(sql: string): readonly Row[] => db.prepare(sql).all() as Row[];
@@ -42,11 +49,17 @@ export function indexComplaints(dataDir: string, films: ReadonlyMap<string, Verd
       'SELECT camera_id, link.* FROM link JOIN camera ON camera.no = camera ORDER BY camera, position',
     );
     const open = all<{ event_id: string }>('SELECT event_id FROM event WHERE end_ms IS NULL');
+    const without = all<{ event_id: string }>(
+      'SELECT event_id FROM event WHERE no NOT IN (SELECT event FROM clip_event)',
+    );
     return [
       ...fileComplaints(files, films),
       ...chainComplaints(links),
       ...linkComplaints(files, links, films),
       ...open.map(({ event_id }) => `event ${event_id} never ended`),
+      ...without
+        .filter(({ event_id }) => filmed.has(event_id))
+        .map(({ event_id }) => `event ${event_id} has footage and no clip`),
     ];
   } finally {
     db.close();

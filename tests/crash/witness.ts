@@ -83,6 +83,28 @@ export function lossOf({ reports, cameraId, recording, heldUtcMs, endMs }: LossQ
   return { lostMs: Math.round(lostMs), denied };
 }
 
+/** Pictures are decoded in another order than they are shown in. */
+const REORDERED_MS = 300;
+
+/** Events in files: those of which a picture is held that came when the recorder had been told of them. */
+export function filmedOf({
+  reports,
+  cameraId,
+  heldUtcMs,
+}: Pick<LossQuestion, 'reports' | 'cameraId' | 'heldUtcMs'>): readonly string[] {
+  const known = reports
+    .filter((report) => report.type !== 'announced')
+    .filter((report) => report.cameraId === cameraId);
+  return [...Map.groupBy(known, ({ run }) => run).values()].flatMap((run) => {
+    const lastUtcMs = run.findLast((report) => report.type === 'picture')?.utcMs ?? -Infinity;
+    return run.flatMap((begin) => {
+      if (begin.type !== 'begins' || begin.what.startsWith(MOTION)) return [];
+      const isHeld = (utcMs: number): boolean => utcMs > begin.utcMs + REORDERED_MS && utcMs <= lastUtcMs;
+      return heldUtcMs.some(isHeld) ? begin.what : [];
+    });
+  });
+}
+
 /** The whole milliseconds that may stand for the same moment, computed on another way; pictures are further apart. */
 const nearby = (utcMs: number): readonly number[] => [-1, 0, 1].map((by) => Math.round(utcMs) + by);
 

@@ -14,6 +14,8 @@ export interface TestAgent extends AsyncDisposable {
   readonly dataDir: string;
   readonly metricsPort: number;
   readonly busPort: number;
+  readonly apiPort: number;
+  readonly gatewayPort: number;
   readonly pid: number;
   /** All that crossed the bus so far. */
   readonly messages: readonly ReceivedMessage[];
@@ -36,20 +38,24 @@ export interface TestAgentOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Keep this one's data directory. */
   readonly dataDir?: string;
+  /** Run on this one's config.yaml as it is: ports are yours, by `env`. */
+  readonly configDir?: string;
 }
 
 /** Resolves when the agent says that it is ready. */
 export async function startAgent(options: TestAgentOptions = {}): Promise<TestAgent> {
   const folder = await mkdtemp(join(tmpdir(), 'spyoncino-agent-'));
   const dataDir = options.dataDir ?? join(folder, 'data');
-  const config = withFreePorts(options.config ?? {});
-  await writeFile(join(folder, 'config.yaml'), stringify(config));
+  const configDir = options.configDir ?? folder;
+  if (configDir === folder) {
+    await writeFile(join(folder, 'config.yaml'), stringify(withFreePorts(options.config ?? {})));
+  }
   if (options.secrets) {
     await writeFile(join(folder, 'secrets.yaml'), stringify(options.secrets), { mode: 0o600 });
   }
   const agent = spawn(
     process.execPath,
-    ['device/main.ts', 'run', '--config-dir', folder, '--data-dir', dataDir, ...(options.args ?? [])],
+    ['device/main.ts', 'run', '--config-dir', configDir, '--data-dir', dataDir, ...(options.args ?? [])],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } },
   );
   const exited = once(agent, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
@@ -92,10 +98,12 @@ export async function startAgent(options: TestAgentOptions = {}): Promise<TestAg
     });
     await Promise.race([listening.promise, heard]);
     return {
-      configPath: join(folder, 'config.yaml'),
+      configPath: join(configDir, 'config.yaml'),
       dataDir,
       busPort: ports.bus,
       metricsPort: ports.metrics,
+      apiPort: ports.api,
+      gatewayPort: ports.gateway,
       pid: agent.pid!,
       messages,
       log: () => log,
@@ -127,13 +135,25 @@ function withFreePorts(config: Readonly<Record<string, unknown>>): object {
   };
 }
 
-/** Reads the lines that greet the user; null when the stream ends before they are complete. */
-async function readPorts(stdout: NodeJS.ReadableStream): Promise<{ bus: number; metrics: number } | null> {
-  let bus: number | null = null;
+type Ports = Readonly<Record<keyof typeof GREETED, number>>;
+
+/** In the order in which the agent greets the user with them. */
+const GREETED = {
+  bus: /mqtt:\/\/[^:]+:(\d+)/,
+  metrics: /http:\/\/[^:]+:(\d+)\/metrics/,
+  api: /https:\/\/[^:]+:(\d+)/,
+  gateway: /wss:\/\/[^:]+:(\d+)\/ws/,
+};
+
+/** null when the stream ends before all of them are there. */
+async function readPorts(stdout: NodeJS.ReadableStream): Promise<Ports | null> {
+  const ports: Partial<Record<keyof Ports, number>> = {};
   for await (const line of createInterface({ input: stdout })) {
-    bus = portIn(line, /mqtt:\/\/[^:]+:(\d+)/) ?? bus;
-    const metrics = portIn(line, /http:\/\/[^:]+:(\d+)\/metrics/);
-    if (bus !== null && metrics !== null) return { bus, metrics };
+    for (const [name, pattern] of Object.entries(GREETED) as [keyof Ports, RegExp][]) {
+      const port = portIn(line, pattern);
+      if (port !== null) ports[name] = port;
+    }
+    if (ports.gateway !== undefined) return ports as Ports;
   }
   return null;
 }

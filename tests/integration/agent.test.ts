@@ -195,7 +195,7 @@ test('every new event gets its end, ids are never reused, and each message fits 
     .filter(({ topic }) => topic === 'status.shutdown.progress')
     .map(({ payload }) => payload as Payload<'status.shutdown.progress'>);
   expect(stages.map(({ phase, status }) => `${phase} ${status}`)).toEqual(
-    ['inputs', 'storage', 'process', 'analytics'].flatMap((phase) => [
+    ['inputs', 'storage', 'process', 'outputs', 'analytics'].flatMap((phase) => [
       `${phase} starting`,
       `${phase} completed`,
     ]),

@@ -2,7 +2,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -10,6 +9,7 @@ import type { BridgeSettings } from '../../device/contract/settings.ts';
 import { systemClock } from '../../device/kernel/clock.ts';
 import { requirePackages } from '../harness/packages.ts';
 import { connectClient, motion, mqttTopic, startBus } from './bus-fixture.ts';
+import { freePort } from '../harness/free-port.ts';
 
 requirePackages(['mosquitto']);
 
@@ -25,15 +25,6 @@ afterEach(async () => {
   await stopMosquitto();
   await rm(dir, { recursive: true });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 async function startMosquitto(): Promise<void> {
   const config = join(dir, 'mosquitto.conf');

@@ -1,11 +1,13 @@
 import { execFile } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { subscribe, type CertificateSource, type TlsMaterial } from '../../device/bus/index.ts';
+import { subscribe } from '../../device/bus/index.ts';
+import type { TlsIdentity, TlsSource } from '../../device/contract/tls.ts';
 import { requirePackages } from '../harness/packages.ts';
 import { connectClient, connectRaw, startBus } from './bus-fixture.ts';
 
@@ -33,10 +35,9 @@ async function certify(name: string, issuer: string | null): Promise<void> {
   await run('openssl', ['req', '-x509', ...key, ...rest, ...signed]);
 }
 
-const material = async (name: string): Promise<TlsMaterial> => ({
+const identity = async (name: string): Promise<TlsIdentity> => ({
   key: await pem(`${name}.key`),
   cert: await pem(`${name}.crt`),
-  clientCa: await pem('people.crt'),
 });
 
 beforeAll(async () => {
@@ -51,33 +52,34 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true }));
 
-class Certificates implements CertificateSource {
-  #now: TlsMaterial;
-  readonly #listeners = new Set<() => void>();
-  constructor(first: TlsMaterial) {
-    this.#now = first;
+class Certificates implements TlsSource {
+  current: TlsIdentity;
+  readonly trouble = null;
+  readonly #listeners = new Set<(identity: TlsIdentity) => void>();
+  constructor(first: TlsIdentity) {
+    this.current = first;
   }
-  current(): TlsMaterial {
-    return this.#now;
-  }
-  onChange(listener: () => void): () => void {
+  onChange(listener: (identity: TlsIdentity) => void, signal: AbortSignal): void {
     this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    signal.addEventListener('abort', () => this.#listeners.delete(listener), { once: true });
   }
-  change(to: TlsMaterial): void {
-    this.#now = to;
-    for (const listener of this.#listeners) listener();
+  change(to: TlsIdentity): void {
+    this.current = to;
+    for (const listener of this.#listeners) listener(to);
   }
 }
 
 async function startTls(clientCertificates: 'none' | 'optional' | 'required' = 'none') {
-  const certificates = new Certificates(await material('one'));
+  const certificates = new Certificates(await identity('one'));
+  const { fingerprint256 } = new X509Certificate(await pem('anna.crt'));
+  const anna = fingerprint256.replaceAll(':', '').toLowerCase();
   const bus = await startBus({
     tls: { host: '127.0.0.1', port: 0, clientCertificates },
     certificates,
-    authenticate: async ({ username, password, certificateName }) =>
-      password === 'right' || certificateName === 'anna'
-        ? { user: username ?? certificateName ?? '', role: 'viewer', surface: 'mqtt' }
+    clientCa: await pem('people.crt'),
+    authenticate: async ({ username, password, certificateSha256 }) =>
+      password === 'right' || certificateSha256 === anna
+        ? { user: username ?? 'anna', role: 'viewer', surface: 'mqtt' }
         : null,
   });
   return Object.assign(bus, { certificates, secure: bus.tlsPort ?? 0 });
@@ -150,9 +152,9 @@ test('a new certificate counts for new connections, and an old one that cannot b
   };
   await using before = await connectClient(bus.secure, { ...(await trusting()), ...user });
   expect(await shown()).toBe('one');
-  bus.certificates.change(await material('two'));
+  bus.certificates.change(await identity('two'));
   expect(await shown()).toBe('two');
-  bus.certificates.change({ key: 'no key', cert: 'no certificate', clientCa: null });
+  bus.certificates.change({ key: 'no key', cert: 'no certificate' });
   expect(await shown()).toBe('two');
   expect(before.connected).toBe(true);
 });

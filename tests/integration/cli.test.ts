@@ -24,6 +24,7 @@ test('help names every verb, and every verb explains itself', async () => {
     'run',
     'analyze',
     'subscribe',
+    'command',
     'cameras',
     'media',
     'export',
@@ -68,6 +69,9 @@ test('what is not understood is refused with exit code 2 and a pointer', async (
     ['run', '--flags'],
     ['models', 'eat'],
     ['subscribe', '--port', 'x'],
+    ['command', 'storage.cleanup'],
+    ['command', 'storage.cleanup', 'aggressive', '--username', 'ops'],
+    ['config', 'rollback', '--username', 'ops'],
     ['toString'],
   ]) {
     expect(await spyoncino(...args)).toMatchObject({ code: 2 });
@@ -75,8 +79,12 @@ test('what is not understood is refused with exit code 2 and a pointer', async (
   expect((await spyoncino('flay')).stderr).toContain('there is no verb "flay"');
 });
 
-test('subscribing where no agent is says so at once', async () => {
-  const { code, stderr } = await spyoncino('subscribe', '--port', '1');
+test.each([
+  ['subscribe'],
+  ['command', 'storage.cleanup', '--username', 'ops'],
+  ['config', 'rollback', '0123456789ab', '--username', 'ops'],
+])('%s where no agent is says so at once', async (...args) => {
+  const { code, stderr } = await spyoncino(...args, '--port', '1');
   expect(code).toBe(1);
   expect(stderr).toContain('[BUS_UNREACHABLE]');
   expect(stderr).toContain('./scripts/run');

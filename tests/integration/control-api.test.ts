@@ -224,6 +224,22 @@ test('routes of the original system: camera state and zones', async () => {
   expect((await zones([zone], 'attic')).status).toBe(404);
 });
 
+test('the arm mode and the journal of notifications are asked for through the door', async () => {
+  const token = device.tokens.operator;
+  const before = device.orders.length;
+  expect((await call('PUT', '/api/arm', { token, body: { mode: 'away' } })).status).toBe(200);
+  expect((await call('GET', '/api/arm', { token })).json).toEqual({ result: { did: 'arm.get' } });
+  expect((await call('GET', '/api/notifications', { token })).status).toBe(200);
+  expect(device.orders.slice(before).map((order) => order.arguments)).toEqual([
+    { mode: 'away' },
+    {},
+    { limit: 50 },
+  ]);
+  expect((await call('PUT', '/api/arm', { token, body: { mode: 'asleep' } })).status).toBe(422);
+  const viewer = device.tokens.viewer;
+  expect((await call('PUT', '/api/arm', { token: viewer, body: { mode: 'home' } })).status).toBe(403);
+});
+
 test('accounts: added, used, removed; the last admin stays', async () => {
   const token = device.tokens.admin;
   const add = { name: 'bob', role: 'viewer', password: 'another long phrase' };

@@ -1,10 +1,13 @@
 /** An operator at work: MQTT clients that ask a real agent for things. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { connectAsync, type MqttClient } from 'mqtt';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import type { Role } from '../../device/contract/access.ts';
 import type { Payload, TopicPattern } from '../../device/contract/topics.ts';
 import { startAgent, type TestAgent } from '../harness/agent.ts';
 
@@ -26,22 +29,16 @@ afterAll(async () => {
   await agent[Symbol.asyncDispose]();
 });
 
-/** Somebody of this role, who came with a token made beside the running agent. */
-async function somebody(
-  role: 'viewer' | 'operator' | 'admin' | null,
-  name = `a-${role}`,
-): Promise<MqttClient> {
-  const args = [
-    'device/cli/spyoncino.js',
-    'users',
-    'token',
-    name,
-    '--role',
-    role ?? '',
-    '--data-dir',
-    agent.dataDir,
-  ];
-  const password = role && (await promisify(execFile)(process.execPath, args)).stdout.trim();
+/** The secret of a token that is made beside the running agent. */
+async function secretOf(role: Role, name: string): Promise<string> {
+  const args = ['users', 'token', name, '--role', role, '--data-dir', agent.dataDir];
+  const { stdout } = await promisify(execFile)(process.execPath, ['device/cli/spyoncino.js', ...args]);
+  return stdout.trim();
+}
+
+/** Somebody of this role, who came with a token. */
+async function somebody(role: Role | null, name = `a-${role}`): Promise<MqttClient> {
+  const password = role && (await secretOf(role, name));
   const client = await connectAsync({
     host: '127.0.0.1',
     port: agent.busPort,
@@ -186,3 +183,70 @@ test('the state of the bus and of the index is told, with what waits', async () 
   expect(await next('status.bus', () => true)).toMatchObject({ watermark: 'normal' });
   expect(await next('analytics.persistence.cursor', () => true)).toMatchObject({ cursor_id: 'index' });
 });
+
+/** The command line as somebody of this role. */
+async function lineOf(role: Role): Promise<(...args: string[]) => Promise<Outcome>> {
+  const name = `line-${role}`;
+  const password = await secretOf(role, name);
+  const env = { ...process.env, SPYONCINO_BUS_USERNAME: name, SPYONCINO_BUS_PASSWORD: password };
+  return (...args) =>
+    new Promise((resolve) => {
+      const line = ['device/cli/spyoncino.js', ...args, '--port', String(agent.busPort)];
+      execFile(process.execPath, line, { env }, (error, stdout, stderr) =>
+        resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
+      );
+    });
+}
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+test('the command line asks, prints what came of it, and its exit code says whether it was done', async () => {
+  const line = await lineOf('operator');
+  const module = 'modules.storage.retention';
+  const paused = await line('command', 'pipeline.pause', '--module', module);
+  expect(paused).toMatchObject({ code: 0, stderr: '' });
+  expect(JSON.parse(paused.stdout)).toEqual({ modules: [module] });
+  expect(await line('command', 'module.enable', '--module', module)).toMatchObject({ code: 0 });
+
+  const refused = await line('command', 'config.update', '{"reload": true}');
+  expect(refused).toMatchObject({ code: 1, stdout: '' });
+  expect(refused.stderr).toContain('[FORBIDDEN]');
+  const asJson = await line('command', 'camera.snapshot', '--camera', 'nowhere', '--json');
+  expect(asJson).toMatchObject({ code: 1, stderr: '' });
+  expect(JSON.parse(asJson.stdout)).toMatchObject({ ok: false, error: { code: 'CAMERA_UNKNOWN' } });
+
+  const stranger = await line('command', 'storage.cleanup', '--username', 'stranger');
+  expect(stranger).toMatchObject({ code: 1, stdout: '' });
+  expect(stranger.stderr).toContain('[UNAUTHENTICATED]');
+  const nobody = await line('command', 'storage.cleanup', '--node', 'cellar', '--timeout', '1');
+  expect(nobody.stderr).toContain('[COMMAND_TIMEOUT]');
+});
+
+test('spyoncino config rollback goes back to a configuration of the history, and to no other', async () => {
+  const line = await lineOf('admin');
+  const config = parse(await readFile(agent.configPath, 'utf8')) as object;
+  const before = (await latest('config.snapshot')).fingerprint;
+  const update = '{"key": "outputs.rate_limit.max_events", "value": 77}';
+  expect(await line('command', 'config.update', update)).toMatchObject({ code: 0 });
+  expect(parse(await readFile(agent.configPath, 'utf8'))).toMatchObject({ outputs: expect.anything() });
+
+  const back = await line('config', 'rollback', before.slice(0, 12));
+  expect(back).toMatchObject({
+    code: 0,
+    stdout: `back to ${before.slice(0, 12)}: outputs is rebuilt; nothing else\n`,
+  });
+  expect(parse(await readFile(agent.configPath, 'utf8'))).toEqual(config);
+
+  const unknown = await line('config', 'rollback', '0'.repeat(12));
+  expect(unknown).toMatchObject({ code: 1, stdout: '' });
+  expect(unknown.stderr).toContain('[CONFIG_UNKNOWN]');
+});
+
+async function latest<P extends TopicPattern>(topic: P): Promise<Payload<P>> {
+  const seen = agent.messages.findLast((message) => message.topic === topic);
+  return (seen ?? (await agent.message((message) => message.topic === topic))).payload as Payload<P>;
+}

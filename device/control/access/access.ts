@@ -14,7 +14,7 @@ import {
   type TokenEntry,
   type UserEntry,
 } from './book.ts';
-import { Lockout } from './lockout.ts';
+import { Lockout } from '../../kernel/lockout.ts';
 import { hashPassword, isPassword } from './password.ts';
 
 export interface AccessOptions {
@@ -95,9 +95,13 @@ export class Access {
   /** Who it is. Throws UNAUTHENTICATED, or LOCKED_OUT after too many wrong passwords from one address. */
   async authenticate(credentials: Credentials, origin: Origin): Promise<Caller> {
     const found =
-      credentials.kind === 'bearer'
-        ? await this.#refresh().then(() => this.#bearer(credentials.secret))
-        : await this.#guarded(origin, () => this.#password(credentials.name, credentials.password));
+      credentials.kind === 'password'
+        ? await this.#guarded(origin, () => this.#password(credentials.name, credentials.password))
+        : await this.#refresh().then(() =>
+            credentials.kind === 'bearer'
+              ? this.#bearer(credentials.secret)
+              : this.#token(proofOfCertificate(credentials.sha256)),
+          );
     if (!found) throw new CodedError('UNAUTHENTICATED');
     return { user: found.name, role: found.role, surface: origin.surface };
   }
@@ -177,13 +181,13 @@ export class Access {
   /** A token for a program: its secret, told only now. Throws ACCOUNT_EXISTS, COMMAND_INVALID. */
   async addToken(name: string, role: Role, expiresUtcMs: number | null): Promise<string> {
     const secret = newSecret();
-    const createdUtcMs = this.#o.clock.utcMs();
-    await this.#changeBook(async (book) => {
-      checkName(book, name);
-      const token = { name, role, hash: hashOf(secret), createdUtcMs, expiresUtcMs };
-      return { ...book, tokens: [...book.tokens, token] };
-    });
+    await this.#addToken({ name, role, hash: hashOf(secret), expiresUtcMs });
     return secret;
+  }
+
+  /** A token whose secret is the key of a certificate, by the SHA-256 of that (hex). Throws as `addToken`. */
+  async addCertificate(name: string, role: Role, sha256: string, expiresUtcMs: number): Promise<void> {
+    await this.#addToken({ name, role, hash: proofOfCertificate(sha256), expiresUtcMs });
   }
 
   /** Of a user, with all sessions, or of a token. Throws ACCOUNT_UNKNOWN, ACCOUNT_LAST_ADMIN. */
@@ -250,15 +254,28 @@ export class Access {
     }
   }
 
+  async #addToken(token: Omit<TokenEntry, 'createdUtcMs'>): Promise<void> {
+    const createdUtcMs = this.#o.clock.utcMs();
+    await this.#changeBook(async (book) => {
+      checkName(book, token.name);
+      return { ...book, tokens: [...book.tokens, { ...token, createdUtcMs }] };
+    });
+  }
+
   #bearer(secret: string): { name: string; role: Role } | null {
     const hash = hashOf(secret);
-    const nowMs = this.#o.clock.utcMs();
-    const isValid = (entry: { hash: string; expiresUtcMs: number | null }): boolean =>
-      isSame(entry.hash, hash) && (entry.expiresUtcMs === null || entry.expiresUtcMs > nowMs);
-    const token: TokenEntry | undefined = this.#book.tokens.find(isValid);
+    const token = this.#token(hash);
     if (token) return token;
-    const session = this.#book.sessions.find(isValid);
+    const session = this.#book.sessions.find((entry) => this.#isValid(entry, hash));
     return this.#book.users.find(({ name }) => name === session?.user) ?? null;
+  }
+
+  #token(hash: string): TokenEntry | null {
+    return this.#book.tokens.find((entry) => this.#isValid(entry, hash)) ?? null;
+  }
+
+  #isValid(entry: { hash: string; expiresUtcMs: number | null }, hash: string): boolean {
+    return isSame(entry.hash, hash) && (entry.expiresUtcMs ?? Infinity) > this.#o.clock.utcMs();
   }
 
   async #password(name: string, password: string): Promise<UserEntry> {
@@ -328,6 +345,9 @@ export const SECRET_PREFIX = 'spy_';
 const newSecret = (): string => `${SECRET_PREFIX}${randomBytes(32).toString('base64url')}`;
 
 const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex');
+
+/** No secret of a token has this hash. */
+const proofOfCertificate = (sha256: string): string => hashOf(`certificate ${sha256}`);
 
 const isSame = (a: string, b: string): boolean =>
   a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));

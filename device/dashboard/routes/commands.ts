@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Caller } from '../../contract/access.ts';
 import { commandRequest, type CommandName } from '../../contract/commands.ts';
 import { CodedError } from '../../contract/errors.ts';
+import { ARM_MODES } from '../../contract/notify.ts';
 import type { ControlApiOptions } from '../options.ts';
 import { Answer, route } from '../route.ts';
 import { statusOf } from '../status.ts';
@@ -68,6 +69,37 @@ export const COMMAND_ROUTES = [
     answer: result,
     handle: async ({ api, caller, body }) => ({
       result: await command(api, caller, { command: 'config.rollback', arguments: body }),
+    }),
+  }),
+  route({
+    method: 'GET',
+    path: '/api/arm',
+    access: 'viewer',
+    about: 'The arm mode: the command arm.get.',
+    answer: result,
+    handle: async ({ api, caller }) => ({
+      result: await command(api, caller, { command: 'arm.get', arguments: {} }),
+    }),
+  }),
+  route({
+    method: 'PUT',
+    path: '/api/arm',
+    access: 'operator',
+    about: 'Switches the arm mode: the command arm.set.',
+    body: z.strictObject({ mode: z.enum(ARM_MODES) }),
+    answer: result,
+    handle: async ({ api, caller, body }) => ({
+      result: await command(api, caller, { command: 'arm.set', arguments: body }),
+    }),
+  }),
+  route({
+    method: 'GET',
+    path: '/api/notifications',
+    access: 'operator',
+    about: 'The newest lines of the journal of notifications: the command notifications.list.',
+    answer: result,
+    handle: async ({ api, caller }) => ({
+      result: await command(api, caller, { command: 'notifications.list', arguments: {} }),
     }),
   }),
   route({

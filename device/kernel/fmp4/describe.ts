@@ -1,6 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
-import type { Coverage } from '../../contract/facts.ts';
+import type { ClipReadyFact, Coverage } from '../../contract/facts.ts';
 import { CoverageTracker } from './coverage.ts';
+import type { FootageNote } from './note.ts';
 import type { ReadBytes, ScannedFile } from './scan.ts';
 
 /** Rejects where the file ends before `sizeBytes` are read. */
@@ -38,4 +39,31 @@ export function coverageOf({ fragments, video }: ScannedFile, startUtcMs: number
     });
   }
   return tracker.ranges;
+}
+
+/**
+ * The clips over a segment, told for a writer that cannot any more: one that went on ends with the footage. What of
+ * one lies in earlier segments counts as covered; gaps in those have been told.
+ */
+export function clipsOver(note: FootageNote, coverage: readonly Coverage[]): readonly ClipReadyFact[] {
+  const [first, last] = [coverage[0], coverage.at(-1)];
+  if (!first || !last) return [];
+  return note.clips
+    .map((clip) => ({ ...clip, endUtcMs: clip.endUtcMs ?? last.endUtcMs }))
+    .filter(({ startUtcMs, endUtcMs }) => startUtcMs < endUtcMs)
+    .map(({ clipId, eventIds, startUtcMs, endUtcMs }) => ({
+      type: 'clip.ready',
+      clip: {
+        ...{ clipId, cameraId: note.cameraId, eventIds, path: null, sizeBytes: 0 },
+        ...{ startUtcMs, durationMs: endUtcMs - startUtcMs },
+      },
+      sha256: null,
+      coverage: coverage
+        .map((range) => ({
+          startUtcMs: range === first ? startUtcMs : Math.max(range.startUtcMs, startUtcMs),
+          endUtcMs: Math.min(range.endUtcMs, endUtcMs),
+        }))
+        .filter((range) => range.startUtcMs < range.endUtcMs),
+      recovered: true,
+    }));
 }

@@ -6,6 +6,15 @@ export const NOTE_UUID = Uint8Array.from([
   0x3c, 0x51, 0x0c, 0x60, 0xdd, 0xe9, 0x49, 0xfc, 0x85, 0xa3, 0x11, 0xd7, 0x11, 0x7a, 0x54, 0x4f,
 ]);
 
+/** A clip that ranges over segments. */
+export interface ClipOver {
+  readonly clipId: string;
+  readonly startUtcMs: number;
+  /** null: it goes on. */
+  readonly endUtcMs: number | null;
+  readonly eventIds: readonly string[];
+}
+
 /** What a footage file says about itself, so that it can be completed, and known again, without its writer. */
 export interface FootageNote {
   readonly kind: FootageKind;
@@ -13,7 +22,10 @@ export interface FootageNote {
   readonly id: string;
   readonly cameraId: string;
   readonly startUtcMs: number;
+  /** Of a clip. */
   readonly eventIds: readonly string[];
+  /** Of a segment: what ranges over it, so that its clips are known without its writer, too. */
+  readonly clips: readonly ClipOver[];
 }
 
 /** A whole box, made longer by `paddingBytes`; players skip it. The last note of a file counts. */
@@ -25,6 +37,14 @@ export function noteBox(note: FootageNote, paddingBytes = 0): Uint8Array {
       camera_id: note.cameraId,
       start_ts: note.startUtcMs,
       event_ids: note.eventIds,
+      ...(note.clips.length > 0 && {
+        clips: note.clips.map(({ clipId, startUtcMs, endUtcMs, eventIds }) => ({
+          clip_id: clipId,
+          start_ts: startUtcMs,
+          end_ts: endUtcMs,
+          event_ids: eventIds,
+        })),
+      }),
     }),
   );
   const out = new BoxWriter();
@@ -42,9 +62,22 @@ export function readNote(body: Uint8Array): FootageNote | null {
     return null;
   }
   if (typeof value !== 'object' || value === null) return null;
-  const { kind, id, camera_id, start_ts, event_ids } = value as Record<string, unknown>;
+  const { kind, id, camera_id, start_ts, event_ids, clips = [] } = value as Record<string, unknown>;
   if (kind !== 'clip' && kind !== 'segment') return null;
   if (typeof id !== 'string' || typeof camera_id !== 'string' || typeof start_ts !== 'number') return null;
-  if (!Array.isArray(event_ids) || !event_ids.every((id) => typeof id === 'string')) return null;
-  return { kind, id, cameraId: camera_id, startUtcMs: start_ts, eventIds: event_ids };
+  if (!isStrings(event_ids) || !Array.isArray(clips)) return null;
+  const over = clips.map(readClip);
+  if (!over.every((clip) => clip !== null)) return null;
+  return { kind, id, cameraId: camera_id, startUtcMs: start_ts, eventIds: event_ids, clips: over };
 }
+
+function readClip(value: unknown): ClipOver | null {
+  if (typeof value !== 'object' || value === null) return null;
+  const { clip_id, start_ts, end_ts, event_ids } = value as Record<string, unknown>;
+  if (typeof clip_id !== 'string' || typeof start_ts !== 'number' || !isStrings(event_ids)) return null;
+  if (end_ts !== null && typeof end_ts !== 'number') return null;
+  return { clipId: clip_id, startUtcMs: start_ts, endUtcMs: end_ts, eventIds: event_ids };
+}
+
+const isStrings = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string');

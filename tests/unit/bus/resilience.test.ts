@@ -95,3 +95,21 @@ test('a jam loses messages instead of keeping them all, and closing lets the res
 test('an unknown scenario is refused', () => {
   expect(() => tester.toggle('nope', true)).toThrow(expect.objectContaining({ code: 'SCENARIO_UNKNOWN' }));
 });
+
+test('what leaves by another way is held up under its name, lost, or let go', async () => {
+  tester.toggle('slow', true);
+  const { signal } = new AbortController();
+  await tester.hold('notify.webhook.send', signal);
+  let isFree = false;
+  const held = tester.hold('motion.send', signal).then(() => (isFree = true));
+  await turns();
+  expect(isFree).toBe(false);
+  clock.advance(1000);
+  await held;
+  expect(actions()).toEqual(['enable', 'latency']);
+
+  tester.toggle('slow', false);
+  tester.toggle('lossy', true);
+  random = () => 0.1;
+  await expect(tester.hold('motion.start', signal)).rejects.toThrow('lossy');
+});

@@ -16,7 +16,16 @@ test('no window ever holds more than allowed, keys do not share, and nothing is 
         for (const { key, afterMs } of requests) {
           nowMs += afterMs;
           const before = allowed[key]!.filter((ms) => ms > nowMs - perMs);
+          // Who waits as long as they are told is let through, and nobody is told to wait longer than need be.
+          const waitMs = limiter.waitMs(key, nowMs);
+          const free = allowed[key]!.filter((ms) => ms > nowMs + waitMs - perMs);
+          expect(free.length).toBeLessThan(maxEvents);
+          if (waitMs > 0) {
+            const sooner = allowed[key]!.filter((ms) => ms > nowMs + waitMs - 1 - perMs);
+            expect(sooner.length).toBeGreaterThanOrEqual(maxEvents);
+          }
           const isAllowed = limiter.allows(key, nowMs);
+          expect(isAllowed).toBe(waitMs === 0);
           expect(isAllowed).toBe(before.length < maxEvents);
           if (isAllowed) allowed[key]!.push(nowMs);
         }

@@ -51,12 +51,12 @@ test('closed files form a chain per camera, as documented', () => {
   const first = linkHash(null, 1, 'porch', said('a', NOON_MS));
   const second = linkHash(first, 2, 'porch', said('b', NOON_MS + 60_000));
   expect(committed).toEqual([
-    { link: { position: 1, hash: Buffer.from(first).toString('hex') } },
-    { link: { position: 2, hash: Buffer.from(second).toString('hex') } },
-    { link: { position: 1, hash: expect.stringMatching(/^[0-9a-f]{64}$/) as string } },
+    { link: { position: 1, hash: Buffer.from(first).toString('hex') }, isNew: true },
+    { link: { position: 2, hash: Buffer.from(second).toString('hex') }, isNew: true },
+    { link: { position: 1, hash: expect.stringMatching(/^[0-9a-f]{64}$/) as string }, isNew: true },
   ]);
   // SHA-256 of 32 zero bytes and the text, by another tool.
-  expect(committed[0]).toEqual({ link: { position: 1, hash: linkOfA } });
+  expect(committed[0]).toEqual({ link: { position: 1, hash: linkOfA }, isNew: true });
 });
 
 /** `(head -c32 /dev/zero; printf '[1,"porch","segment","a",1772366400000,1772366460000,1000,"abab…"]') | sha256sum` */

@@ -41,7 +41,7 @@ beforeEach(() => {
   });
 });
 
-const link = (position: number) => ({ position, hash: String(position) });
+const indexed = (position: number) => ({ link: { position, hash: String(position) }, isNew: true });
 const idsOf = ({ facts }: Commit) =>
   facts.map((fact) => (fact.type === 'segment.ready' ? fact.segment.segmentId : fact.type));
 /** The next commit is asked for after this. */
@@ -54,12 +54,12 @@ test('what comes while a commit is under way goes into the next one, all togethe
   const first = writer.write(segment('a'));
   const commit = await next();
   const others = ['b', 'c', 'd'].map((id) => writer.write(segment(id)));
-  commit.answer.resolve([{ link: link(1) }]);
-  expect(await first).toEqual(link(1));
+  commit.answer.resolve([indexed(1)]);
+  expect(await first).toEqual(indexed(1));
   const second = await next();
   expect(idsOf(second)).toEqual(['b', 'c', 'd']);
-  second.answer.resolve([{ link: link(2) }, { refused: 'odd' }, { link: link(3) }]);
-  expect(await Promise.all(others)).toEqual([link(2), null, link(3)]);
+  second.answer.resolve([indexed(2), { refused: 'odd' }, indexed(3)]);
+  expect(await Promise.all(others)).toEqual([indexed(2), null, indexed(3)]);
 });
 
 test('what could not be committed is sent again, before what came later, and the trouble is told until it is over', async () => {
@@ -70,8 +70,8 @@ test('what could not be committed is sent again, before what came later, and the
   const again = await next();
   expect(idsOf(again)).toEqual(['a', 'b']);
   expect(troubles).toMatchObject([{ code: 'DISK_FULL' }]);
-  again.answer.resolve([{ link: link(1) }, { link: link(2) }]);
-  expect(await Promise.all([first, later])).toEqual([link(1), link(2)]);
+  again.answer.resolve([indexed(1), indexed(2)]);
+  expect(await Promise.all([first, later])).toEqual([indexed(1), indexed(2)]);
   expect(troubles.at(-1)).toBeNull();
 });
 
@@ -88,9 +88,9 @@ test('without an index everything is answered, now and later', async () => {
 
 test('what is written the moment the one before is answered is not forgotten', async () => {
   const second = writer.write(segment('a')).then(() => writer.write(segment('b')));
-  (await next()).answer.resolve([{ link: link(1) }]);
-  (await next()).answer.resolve([{ link: link(2) }]);
-  expect(await second).toEqual(link(2));
+  (await next()).answer.resolve([indexed(1)]);
+  (await next()).answer.resolve([indexed(2)]);
+  expect(await second).toEqual(indexed(2));
 });
 
 test('a drain waits for what is queued', async () => {
@@ -98,9 +98,9 @@ test('a drain waits for what is queued', async () => {
   void writer.write(segment('a')).then(() => done.push('a'));
   const commit = await next();
   void writer.write(segment('b')).then(() => done.push('b'));
-  commit.answer.resolve([{ link: link(1) }]);
+  commit.answer.resolve([indexed(1)]);
   const drained = writer.drain(60_000);
-  (await next()).answer.resolve([{ link: link(2) }]);
+  (await next()).answer.resolve([indexed(2)]);
   await drained;
   expect(done).toEqual(['a', 'b']);
 });

@@ -42,8 +42,8 @@ test('what was taken before it was closed is there when it is opened again', asy
     await using library = await open();
     mediaId = library.mediaId;
     library.take({ type: 'event', phase: 'new', event: event('e'), frameArrivedUtcMs: 0 });
-    const links = await Promise.all([library.footage(segment('a')), library.footage(segment('b'))]);
-    expect(links).toMatchObject([{ position: 1 }, { position: 2 }]);
+    const indexed = await Promise.all([library.footage(segment('a')), library.footage(segment('b'))]);
+    expect(indexed).toMatchObject([{ link: { position: 1 } }, { link: { position: 2 } }]);
     library.take({
       type: 'event',
       phase: 'update',
@@ -64,7 +64,7 @@ test('a damaged index is set aside and made anew', async () => {
   );
   await using library = await open();
   expect(library.troubles).toMatchObject([{ code: 'INDEX_UNUSABLE' }]);
-  expect(await library.footage(segment('a'))).toMatchObject({ position: 1 });
+  expect(await library.footage(segment('a'))).toMatchObject({ link: { position: 1 } });
   expect(await readdir(join(dataDir, 'state'))).toContainEqual(
     expect.stringMatching(/^index\.sqlite\.unusable-/),
   );
@@ -84,7 +84,7 @@ test('an index that breaks while it is in use is made anew, and what waits for i
   intruder.close();
   const footage = library.footage(segment('b'));
   await expect(library.ask('markAlive')).rejects.toThrow();
-  expect(await footage).toMatchObject({ position: 1 });
+  expect(await footage).toMatchObject({ link: { position: 1 } });
   expect(await library.ask('outboxTake', { consumer: 'upload', limit: 9 })).toMatchObject([{ ref: 'b' }]);
   expect(library.troubles).toMatchObject([{ code: 'INDEX_UNUSABLE' }]);
   expect(told.flat().map(({ code }) => code)).toContain('INDEX_UNUSABLE');

@@ -131,12 +131,12 @@ test('it is made in the thread of the library, and what is recorded meanwhile is
   });
   const committed = library
     .footage(segment('20261123T111530.123Z-7-77', { startUtcMs: at(3600) }))
-    .then((link) => {
+    .then((indexed) => {
       order.push('committed');
-      return link;
+      return indexed;
     });
-  const [file, link] = await Promise.all([made, committed]);
+  const [file, indexed] = await Promise.all([made, committed]);
   expect(file.sizeBytes).toBeGreaterThan(7_000_000);
-  expect(link!.position).toBeLessThan(file.chain.position);
+  expect(indexed!.link!.position).toBeLessThan(file.chain.position);
   expect(order).toEqual(['committed', 'made']);
 });

@@ -1,6 +1,11 @@
-import { expect, test } from 'vitest';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { ClipReadyFact } from '../../../device/contract/facts.ts';
+import { recoverFootage } from '../../../device/record/index.ts';
+import { MEDIA_ID, mountMedia } from '../../harness/media.ts';
 import { MemoryDisk } from './memory-disk.ts';
-import { startRig, turns, type RecordFact } from './rig.ts';
+import { quiet, startRig, turns, type RecordFact } from './rig.ts';
 import { START_UTC_MS, syntheticStream } from './synthetic.ts';
 
 const GOPS = Array.from({ length: 40 }, () => 10);
@@ -144,4 +149,87 @@ test('every write begins and ends with a page, and is synced once', async () => 
   }
   expect(known).toBeGreaterThan(1_000_000);
   expect(disk.syncs).toBeLessThanOrEqual(40 / 0.9 + 2);
+});
+
+describe('a clip that ranges over segments whose recorder died', () => {
+  const settings = { mode: 'continuous', preRollMs: 2000, postRollMs: 1000, segmentMs: 10_000 } as const;
+  const { info, packets } = syntheticStream({ gops: GOPS });
+
+  interface Aftermath {
+    readonly told: readonly RecordFact[];
+    /** Clips that a later process completes. */
+    readonly completed: readonly ClipReadyFact[];
+  }
+
+  /** An event from 12 s on, or to `endSeconds`; no picture comes after the `pictures`th. */
+  async function aftermath(
+    pictures: number,
+    end: 'killed' | 'closed',
+    endSeconds?: number,
+  ): Promise<Aftermath> {
+    const disk = new MemoryDisk();
+    await using rig = await startRig(settings, disk);
+    await rig.play({ info, packets: packets.slice(0, 121) });
+    rig.recorder.openEvent('e', at(12));
+    if (endSeconds !== undefined) rig.recorder.closeEvent('e', at(endSeconds));
+    await rig.play({ info, packets: packets.slice(121, pictures) });
+    if (end === 'closed') await rig.recorder.close();
+    const told = [...rig.facts];
+    await mountMedia(rig.dataDir);
+    for (const path of disk.files.keys()) {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, disk.read(path));
+    }
+    const facts: RecordFact[] = [];
+    await recoverFootage(
+      {
+        ...{ cameraId: 'porch', dataDir: rig.dataDir, mediaId: MEDIA_ID, run: 'next' },
+        ...{ clock: rig.clock, log: quiet, emit: (fact: RecordFact) => facts.push(fact) },
+      },
+      new AbortController().signal,
+    );
+    return { told, completed: facts.filter((fact) => fact.type === 'clip.ready') };
+  }
+
+  const clipTold = ({ told }: Aftermath): string | undefined =>
+    told.find((fact) => fact.type === 'clip.partial')?.clip.clipId;
+
+  test('is completed as far as there is footage, under the id that was told', async () => {
+    const after = await aftermath(175, 'killed');
+    const [clip] = after.completed;
+    expect(after.completed).toHaveLength(1);
+    const endUtcMs = clip!.coverage[0]!.endUtcMs;
+    expect(clip).toEqual({
+      type: 'clip.ready',
+      clip: {
+        ...{ clipId: clipTold(after), cameraId: 'porch', eventIds: ['e'], path: null, sizeBytes: 0 },
+        ...{ startUtcMs: at(10), durationMs: endUtcMs - at(10) },
+      },
+      ...{ sha256: null, recovered: true, coverage: [{ startUtcMs: at(10), endUtcMs }] },
+    });
+    expect(endUtcMs).toBeGreaterThan(at(16.4));
+    expect(endUtcMs).toBeLessThanOrEqual(at(17.5));
+  });
+
+  test('wherever in a file it died, is completed once', async () => {
+    for (let pictures = 145; pictures < 240; pictures += 3) {
+      const after = await aftermath(pictures, 'killed');
+      expect(after.completed, `after ${pictures} pictures`).toMatchObject([
+        { clip: { clipId: clipTold(after) } },
+      ]);
+      expect(after.completed[0]!.coverage.at(-1)!.endUtcMs).toBeGreaterThan(at(pictures / 10 - 1.2));
+    }
+  });
+
+  test('is told as it was when it was complete, or the recorder was closed', async () => {
+    for (const after of [
+      await aftermath(170, 'killed', 15),
+      await aftermath(190, 'killed', 15),
+      await aftermath(175, 'closed'),
+    ]) {
+      const told = after.told.filter((fact) => fact.type === 'clip.ready');
+      expect(told).toHaveLength(1);
+      expect(after.completed).toEqual([{ ...told[0], recovered: true }]);
+    }
+  });
 });

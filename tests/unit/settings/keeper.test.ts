@@ -1,5 +1,6 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ConfigFact } from '../../../device/contract/config.ts';
@@ -117,6 +118,40 @@ test('what is not valid changes nothing, and says everything that is wrong', asy
   expect(facts).toMatchObject([{ type: 'rejected', author: 'ada', reason: { code: 'CONFIG_INVALID' } }]);
 });
 
+test('nonsense is refused with a code and leaves file and agent alone, or is a change like any other', async () => {
+  const name = fc.constantFrom(
+    'cameras',
+    'porch',
+    'fps',
+    'bus',
+    'port',
+    'rate_limit',
+    'zones',
+    '__proto__',
+    '',
+  );
+  const { tree } = fc.letrec<{ tree: Record<string, unknown> }>((tie) => ({
+    tree: fc.dictionary(
+      name,
+      fc.oneof({ maxDepth: 3 }, fc.jsonValue({ maxDepth: 1 }), fc.constant('a: [b'), tie('tree')),
+      { maxKeys: 3 },
+    ),
+  }));
+  await fc.assert(
+    fc.asyncProperty(tree, async (changes) => {
+      const before = [await file(), keeper.current.fingerprint, agent.plans.length];
+      const error = await keeper.update({ author: 'eve', changes }).then(
+        () => null,
+        (thrown: unknown) => thrown,
+      );
+      if (error === null) return;
+      expect(error).toMatchObject({ code: expect.stringMatching(/^CONFIG_(?!APPLY_FAILED)/) });
+      expect([await file(), keeper.current.fingerprint, agent.plans.length]).toEqual(before);
+    }),
+    { numRuns: 100 },
+  );
+});
+
 test('a dry run only says what would happen', async () => {
   const result = await keeper.update({ ...setFps(5), dryRun: true });
   expect(result.summary).toBe('camera porch restarts; nothing else');
@@ -231,6 +266,17 @@ test('changes wait for each other; too many are refused and change nothing', asy
   const accepted = results.length - refused.length;
   expect(agent.plans).toHaveLength(accepted);
   expect(await file()).toContain(`fps: ${accepted}\n`);
+});
+
+test('a change under a key of the original system counts, whatever the file calls it', async () => {
+  await writeFile(join(dir.path, 'config.yaml'), `${FILE}rate_limit: { max_events: 3 }\n`);
+  await keeper.update({ author: 'file', changes: null });
+  expect(agent.settings?.outputs.rateLimit.maxEvents).toBe(3);
+  await keeper.update({ author: 'ada', changes: { rate_limit: { max_events: 9 } } });
+  expect(agent.settings?.outputs.rateLimit.maxEvents).toBe(9);
+  await keeper.update({ author: 'ada', changes: { outputs: { rate_limit: { max_events: 2 } } } });
+  expect(agent.settings?.outputs.rateLimit.maxEvents).toBe(2);
+  expect(keeper.current.warnings).toEqual([]);
 });
 
 test('secrets are neither in history nor in what is told', async () => {

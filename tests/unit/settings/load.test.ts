@@ -196,3 +196,47 @@ test('what has no effect is said', async () => {
     expect.stringContaining('bus.host is 0.0.0.0'),
   ]);
 });
+
+test('who is told: what channels need comes from secrets.yaml or the environment, limits from one place', async () => {
+  const { settings } = await load(
+    {
+      config: {
+        outputs: {
+          rate_limit: { max_events: 9 },
+          arm_schedule: [{ days: ['mon'], at: 'sunset-30', mode: 'night' }],
+          telegram: { enabled: true, only: { hours: [{ from: '22:15', to: 'sunrise' }] } },
+          webhook: { rate_limit: { max_events: 1, per_seconds: 2 } },
+        },
+      },
+      secrets: { telegram: { token: 'in-the-file', chat_id: [1, '-100'] } },
+    },
+    {
+      env: {
+        SPYONCINO_TELEGRAM__TOKEN: '1:of-the-environment',
+        SPYONCINO_WEBHOOK__URL: 'https://hook.lan/x',
+      },
+    },
+  );
+  expect(settings.outputs.notify).toMatchObject({
+    armSwitches: [{ days: ['mon'], at: { from: 'sunset', minutes: -30 }, mode: 'night' }],
+    telegram: {
+      enabled: true,
+      token: '1:of-the-environment',
+      chatIds: ['1', '-100'],
+      rateLimit: { maxEvents: 9, perMs: 60_000 },
+      route: {
+        hours: [{ from: { from: 'midnight', minutes: 1335 }, to: { from: 'sunrise', minutes: 0 } }],
+      },
+    },
+    webhook: { enabled: false, url: 'https://hook.lan/x', rateLimit: { maxEvents: 1, perMs: 2000 } },
+  });
+});
+
+test('flags win over what the configuration says of channels', async () => {
+  const { settings } = await load(
+    { config: { outputs: { telegram: { enabled: true, bot: { enabled: true } } } } },
+    { outputs: { telegram: false, bot: false, webhook: true } },
+  );
+  const { bot, telegram, webhook, email } = settings.outputs.notify;
+  expect([bot, telegram, webhook, email].map(({ enabled }) => enabled)).toEqual([false, false, true, false]);
+});

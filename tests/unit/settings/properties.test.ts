@@ -51,6 +51,66 @@ test('whatever is allowed is accepted, and means the same after another way thro
   );
 });
 
+test('whatever a file says, it is accepted, or refused with a code', async () => {
+  const key = fc.constantFrom(
+    'cameras',
+    'camera_id',
+    'bus',
+    'port',
+    'zones',
+    'rate_limit',
+    'camera',
+    '__proto__',
+    '<<',
+  );
+  const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
+    tree: fc.oneof(
+      { maxDepth: 4 },
+      fc.oneof(fc.string(), fc.integer(), fc.double(), fc.boolean(), fc.constant(null)),
+      fc.array(tie('tree'), { maxLength: 4 }),
+      fc.dictionary(fc.oneof(key, fc.string()), tie('tree'), { maxKeys: 4 }),
+    ),
+  }));
+  const marks = fc.array(
+    fc.constantFrom(
+      ...[
+        'cameras:',
+        '- ',
+        '\n',
+        '  ',
+        '{',
+        '[',
+        '&a',
+        '*a',
+        '!!binary',
+        '"',
+        ': ',
+        '|',
+        '---',
+        '\0',
+        '\t',
+        'bus',
+      ],
+    ),
+    { maxLength: 20 },
+  );
+  const text = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 100 }),
+    marks.map((parts) => parts.join('')),
+    tree.map((value) => JSON.stringify(value) ?? ''),
+  );
+  await fc.assert(
+    fc.asyncProperty(text, text, async (config, secrets) => {
+      const error = await load({ config, secrets }).then(
+        () => null,
+        (thrown: unknown) => thrown,
+      );
+      if (error !== null) expect(error).toMatchObject({ code: expect.stringMatching(/^CONFIG_/) });
+    }),
+    { numRuns: 300 },
+  );
+});
+
 test('the environment says the same as the file', async () => {
   await fc.assert(
     fc.asyncProperty(configs, async (config) => {

@@ -1,0 +1,140 @@
+/** Results of commands as people read them in a chat. Pure; shapes are those of `device/handlers.ts`. */
+import { dayAndTime } from '../wording.ts';
+
+export interface Button {
+  readonly text: string;
+  /** Comes back when it is pressed: a command as it would be typed, without the slash. */
+  readonly press: string;
+}
+
+export interface Reply {
+  readonly text: string;
+  readonly buttons?: readonly (readonly Button[])[];
+  /** Relative to the data directory. */
+  readonly photo?: string;
+  readonly video?: string;
+}
+
+export interface HealthResult {
+  readonly status: string;
+  readonly modules: Readonly<
+    Record<string, { readonly status: string; readonly reasons: readonly { readonly message: string }[] }>
+  >;
+}
+
+const SIGNS: Readonly<Record<string, string>> = { healthy: '✅', degraded: '⚠️', error: '❌', disabled: '⏸' };
+
+export function healthReply({ status, modules }: HealthResult): Reply {
+  const ailing = Object.entries(modules).filter(([, { status }]) => status !== 'healthy');
+  return {
+    text: [
+      `${SIGNS[status] ?? ''} ${status}, ${Object.keys(modules).length} modules`,
+      ...ailing.map(([id, { status, reasons }]) => {
+        const why = reasons.map(({ message }) => message).join(' ');
+        return `${SIGNS[status] ?? ''} ${id.replace('modules.', '')}${why ? `: ${why}` : ''}`;
+      }),
+    ].join('\n'),
+  };
+}
+
+export interface ArmResult {
+  readonly mode: string;
+  readonly by: string;
+  readonly muted_until_ts: number | null;
+  readonly next: { readonly ts: number; readonly mode: string } | null;
+}
+
+export function armReply({ mode, by, muted_until_ts, next }: ArmResult, timeZone: string | null): Reply {
+  const time = (ts: number): string => dayAndTime(ts, { timeZone });
+  return {
+    text: [
+      `${mode} (${by})`,
+      ...(muted_until_ts === null ? [] : [`muted until ${time(muted_until_ts)}`]),
+      ...(next === null ? [] : [`${next.mode} from ${time(next.ts)}`]),
+    ].join('\n'),
+  };
+}
+
+export interface RecordingsResult {
+  readonly items: readonly {
+    readonly id: string;
+    readonly label: string;
+    readonly camera_id: string;
+    readonly start_ts: number;
+  }[];
+}
+
+/** Telegram takes no longer answers of buttons. */
+const MAX_PRESS_BYTES = 64;
+
+export function recordingsReply({ items }: RecordingsResult, timeZone: string | null): Reply {
+  const buttons = items
+    .map(({ id, label, camera_id, start_ts }) => ({
+      text: `${dayAndTime(start_ts, { timeZone }).slice(5, 16)} ${label} ${camera_id}`,
+      press: `clip ${id}`,
+    }))
+    .filter(({ press }) => Buffer.byteLength(press) <= MAX_PRESS_BYTES);
+  return {
+    text: buttons.length === 0 ? 'There are no recordings.' : 'Recordings, newest first:',
+    buttons: buttons.map((button) => [button]),
+  };
+}
+
+const BARS = ['·', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/** One sign per number; the largest is the highest. */
+export function sparkline(counts: readonly number[]): string {
+  const max = Math.max(1, ...counts);
+  return counts.map((count) => BARS[Math.ceil((count / max) * (BARS.length - 1))]).join('');
+}
+
+export interface TimelineResult {
+  readonly hours: number;
+  readonly start_ts: number;
+  readonly end_ts: number;
+  readonly cameras: readonly {
+    readonly camera_id: string;
+    readonly events: readonly { readonly start_ts: number }[];
+    readonly gaps: readonly { readonly start_ts: number; readonly end_ts: number }[];
+  }[];
+}
+
+const COLUMNS = 24;
+
+export function timelineReply({ hours, start_ts, end_ts, cameras }: TimelineResult): Reply {
+  const width = (end_ts - start_ts) / COLUMNS;
+  const lines = cameras.map(({ camera_id, events, gaps }) => {
+    const counts = Array.from({ length: COLUMNS }, () => 0);
+    for (const event of events) {
+      const at = Math.floor((event.start_ts - start_ts) / width);
+      if (at >= 0 && at < COLUMNS) counts[at] = counts[at]! + 1;
+    }
+    const missing = gaps.reduce((sum, gap) => sum + gap.end_ts - gap.start_ts, 0);
+    const note = missing > 0 ? `, ${Math.round(missing / 60_000)} min without footage` : '';
+    return `${sparkline(counts)} ${camera_id}: ${events.length} events${note}`;
+  });
+  return { text: [`The last ${hours} h`, ...lines].join('\n') };
+}
+
+export interface SummaryResult {
+  readonly hours: number;
+  readonly stats: {
+    readonly total_events: number;
+    readonly by_type: Readonly<Record<string, number>>;
+    readonly by_camera: Readonly<Record<string, number>>;
+  };
+}
+
+const BAR_WIDTH = 12;
+
+export function summaryReply({ hours, stats }: SummaryResult): Reply {
+  const bars = (counts: Readonly<Record<string, number>>): string[] => {
+    const sorted = Object.entries(counts).toSorted(([, a], [, b]) => b - a);
+    const max = Math.max(1, ...sorted.map(([, count]) => count));
+    return sorted.map(
+      ([name, count]) => `${'█'.repeat(Math.ceil((count / max) * BAR_WIDTH))} ${count} ${name}`,
+    );
+  };
+  const lines = [`${stats.total_events} events in the last ${hours} h`, ...bars(stats.by_type)];
+  return { text: [...lines, '', ...bars(stats.by_camera)].join('\n').trimEnd() };
+}
