@@ -32,6 +32,7 @@ test('help names every verb, and every verb explains itself', async () => {
     'config',
     'models',
     'verify',
+    'remote',
     'users',
     'version',
   ]);
