@@ -21,7 +21,7 @@ import type { Clock } from './kernel/clock.ts';
 import type { Log } from './kernel/log.ts';
 import { Slot } from './kernel/slot.ts';
 import { openLibrary, type Library } from './library/index.ts';
-import { bridgeModule, DETECTOR, GATEWAY, inputOf, modulesOf, partsOf, STORAGE } from './modules.ts';
+import { bridgeModule, DETECTOR, GATEWAY, inputOf, modulesOf, partsOf, STORAGE, UPLOADS } from './modules.ts';
 import { BotDesk, consumersOf, openNotify } from './notify-desk.ts';
 import { BotAccess, type Notify } from './notify/index.ts';
 import { authenticateBy, hearRequests } from './requests-desk.ts';
@@ -157,7 +157,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     settings: settings.remote,
     isStandby: env['SPYONCINO_STANDBY'] === '1',
     dataDir,
-    library,
+    library: libraryOf(UPLOADS),
     bus,
     meter,
     clock,
@@ -197,6 +197,7 @@ export async function startApp(options: AppOptions): Promise<App> {
           publishDetectorState(bus, state);
           if (state.state !== 'starting') settling.said('detector');
         },
+        trouble: () => tester?.troubleOf(DETECTOR) ?? null,
       }),
     paused.includes(DETECTOR),
   );
@@ -207,6 +208,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const original = new OriginalTopics({ bus, dataDir, rateLimit, meter, clock });
   let lastRun = 0;
   const cameras = new Cameras({
+    work: tester,
     entry: hosts?.camera,
     dataDir,
     logLevel,
@@ -284,7 +286,12 @@ export async function startApp(options: AppOptions): Promise<App> {
       status,
       uploads,
       config,
-      toggleScenario: tester && ((name, isArmed) => tester.toggle(name, isArmed)),
+      toggleScenario:
+        tester &&
+        ((name, isArmed) => {
+          tester.toggle(name, isArmed);
+          detector.part?.tellTrouble();
+        }),
       clock,
     }),
     audit: (line) => audit.add(line),

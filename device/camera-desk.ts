@@ -6,6 +6,7 @@ import type { CameraFact, CameraPhase, EventFact, EventState, Fact, GapFact } fr
 import type { CameraHostCommand, CameraHostMessage } from './contract/host.ts';
 import type { StreamRole } from './contract/media.ts';
 import type { Meter } from './contract/metrics.ts';
+import type { ModuleWork } from './contract/modules.ts';
 import type { CameraSettings } from './contract/settings.ts';
 import type { Payload } from './contract/topics.ts';
 import type { Clock } from './kernel/clock.ts';
@@ -14,6 +15,7 @@ import type { Log } from './kernel/log.ts';
 import { TaskSet } from './kernel/tasks.ts';
 import type { Library } from './library/index.ts';
 import { MetricsDesk } from './metrics-desk.ts';
+import { inputOf } from './modules.ts';
 import type { Snapshot } from './stills.ts';
 
 export interface CameraDeskOptions {
@@ -23,6 +25,8 @@ export interface CameraDeskOptions {
   readonly dataDir: string;
   readonly logLevel: string;
   readonly detectSocket: string;
+  /** null: nobody makes trouble on purpose. */
+  readonly work: ModuleWork | null;
   /** Names the next process; never gives the same name twice, whichever camera asks. */
   readonly nextRun: () => string;
   readonly bus: Pick<Bus, 'publish'>;
@@ -36,6 +40,9 @@ export interface CameraDeskOptions {
   /** The state of the camera has been published. */
   readonly onState: (state: CameraPhase) => void;
 }
+
+/** Whatever trouble is made: footage is not touched, nor what says where there is none. */
+const FOOTAGE = new Set<Fact['type']>(['camera', 'clip.ready', 'segment.ready', 'gap']);
 
 export interface CameraSummary {
   readonly cameraId: string;
@@ -103,7 +110,7 @@ export class CameraDesk {
       onMessage: (message) => {
         if (message.type === 'metrics') this.#metrics.answer(message);
         else if (message.type === 'answer') this.#questions.answer(message);
-        else this.#take(message.fact);
+        else this.#hear(message.fact);
       },
       onExit: (exit) => this.#mourn(exit),
     });
@@ -159,6 +166,12 @@ export class CameraDesk {
       state,
       detail: reason ? `${reason.message} ${reason.advice}` : working.join(', '),
     };
+  }
+
+  #hear(fact: Fact): void {
+    const { settings, work } = this.#o;
+    if (!work || FOOTAGE.has(fact.type)) this.#take(fact);
+    else work.pass(inputOf(settings), () => this.#take(fact));
   }
 
   #take(fact: Fact): void {

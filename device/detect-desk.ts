@@ -4,6 +4,7 @@ import { CodedError, type ErrorReport } from './contract/errors.ts';
 import type { DetectorInfo } from './contract/detect.ts';
 import type { DetectHostCommand, DetectHostMessage } from './contract/host.ts';
 import type { Meter } from './contract/metrics.ts';
+import type { Trouble } from './contract/modules.ts';
 import type { DetectionSettings } from './contract/settings.ts';
 import type { Clock } from './kernel/clock.ts';
 import { SupervisedChild } from './kernel/child.ts';
@@ -22,6 +23,8 @@ export interface DetectDeskOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly onState: (state: DetectorState) => void;
+  /** What the resilience tester wants around its looks now. */
+  readonly trouble: () => Trouble | null;
 }
 
 export type DetectorState =
@@ -53,7 +56,7 @@ export class DetectDesk {
       entry: options.entry ?? fileURLToPath(new URL('./detect-host.ts', import.meta.url)),
       log,
       clock,
-      greet: () => ({ type: 'start', settings, dataDir, logLevel, socket }),
+      greet: () => ({ type: 'start', settings, dataDir, logLevel, socket, trouble: options.trouble() }),
       stopCommand: { type: 'stop' },
       drainMs: 3000,
       // A working detector that dies is wanted back at once; one that cannot load its model can wait.
@@ -87,6 +90,11 @@ export class DetectDesk {
 
   async stop(): Promise<void> {
     await this.#child.stop();
+  }
+
+  /** `trouble` says something else than before. */
+  tellTrouble(): void {
+    this.#child.send({ type: 'trouble', trouble: this.#o.trouble() });
   }
 
   get state(): DetectorState {

@@ -10,7 +10,7 @@ import { createLog } from './kernel/log.ts';
 const WAITS_EVERY_MS = 5000;
 
 serveParent<DetectHostStart, DetectHostMessage>(
-  async ({ settings, dataDir, logLevel, socket }, { signal, send, meterReady }) => {
+  async ({ settings, dataDir, logLevel, socket, trouble }, { signal, send, meterReady, onTrouble }) => {
     process.title = 'spyoncino detect';
     const log = createLog({ name: 'detect', level: logLevel });
     using meter = createMeter({ process: 'detect' });
@@ -24,6 +24,8 @@ serveParent<DetectHostStart, DetectHostMessage>(
         log,
         clock: systemClock,
       });
+      server.setTrouble(trouble);
+      onTrouble((now) => server.setTrouble(now));
       send({ type: 'ready', info: server.info });
       while (!signal.aborted) {
         await systemClock.sleep(WAITS_EVERY_MS, signal).catch(() => {});

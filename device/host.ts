@@ -6,6 +6,7 @@ import type {
   MetricsAnswer,
   MetricsRequest,
   StopCommand,
+  TroubleCommand,
 } from './contract/host.ts';
 import type { ProcessMeter } from './health/index.ts';
 
@@ -18,6 +19,7 @@ interface HostContext<Message> {
   readonly meterReady: (meter: ProcessMeter) => void;
   /** From now on the parent's requests are answered by `answer`; before that, and where it throws, with an error. */
   readonly onRequest: (answer: (request: CameraRequest) => unknown) => void;
+  readonly onTrouble: (listener: (trouble: TroubleCommand['trouble']) => void) => void;
 }
 
 /**
@@ -32,6 +34,7 @@ export function serveParent<Start extends { type: 'start' }, Message extends obj
   let answer: (request: CameraRequest) => unknown = () => {
     throw new CodedError('CAMERA_NOT_RUNNING', 'it is starting');
   };
+  let hearTrouble: (trouble: TroubleCommand['trouble']) => void = () => {};
   const stop = (): void => stopping.abort();
   const post = (message: object): void => {
     if (process.connected) process.send!(message, undefined, undefined, () => {});
@@ -41,21 +44,27 @@ export function serveParent<Start extends { type: 'start' }, Message extends obj
   process.on('SIGINT', () => {});
   process.on('SIGTERM', stop);
   process.on('disconnect', stop);
-  process.on('message', (command: Start | CameraRequestCommand | MetricsRequest | StopCommand) => {
-    switch (command.type) {
-      case 'start':
-        run(command).catch(fail);
-        break;
-      case 'request':
-        answerRequest(command).catch(fail);
-        break;
-      case 'metrics':
-        answerMetrics(command.requestId).catch(fail);
-        break;
-      case 'stop':
-        stop();
-    }
-  });
+  process.on(
+    'message',
+    (command: Start | CameraRequestCommand | TroubleCommand | MetricsRequest | StopCommand) => {
+      switch (command.type) {
+        case 'start':
+          run(command).catch(fail);
+          break;
+        case 'request':
+          answerRequest(command).catch(fail);
+          break;
+        case 'metrics':
+          answerMetrics(command.requestId).catch(fail);
+          break;
+        case 'trouble':
+          hearTrouble(command.trouble);
+          break;
+        case 'stop':
+          stop();
+      }
+    },
+  );
 
   async function run(start: Start): Promise<void> {
     const context: HostContext<Message> = {
@@ -63,6 +72,7 @@ export function serveParent<Start extends { type: 'start' }, Message extends obj
       send: post,
       meterReady: (ready) => (meter = ready),
       onRequest: (handler) => (answer = handler),
+      onTrouble: (listener) => (hearTrouble = listener),
     };
     await work(start, context);
     if (process.connected) process.disconnect();

@@ -56,7 +56,7 @@ export function partsOf({ modules }: HealthSummary): ReadonlyMap<string, HealthL
 export const DETECTOR = 'modules.process.yolo_detector';
 export const STORAGE = 'modules.storage.retention';
 export const GATEWAY = 'modules.dashboard.websocket_gateway';
-const UPLOADS = 'modules.storage.s3_uploader';
+export const UPLOADS = 'modules.storage.s3_uploader';
 const INPUTS: Readonly<Record<SourceSettings['kind'], string>> = {
   rtsp: 'modules.input.rtsp_camera',
   v4l2: 'modules.input.usb_camera',

@@ -48,7 +48,8 @@ export function openNotify({
     dataDir: settings.dataDir,
     cameraName: (cameraId) =>
       config.current.settings.cameras.find((camera) => camera.cameraId === cameraId)?.name ?? cameraId,
-    hold: async (name, signal) => tester?.hold(name, signal),
+    hold: async (channel, signal) =>
+      tester?.hold(`notify.${channel}.send`, `modules.output.${channel}_notifier`, signal),
     isStandby: isStandby(env),
     store: {
       take: (consumer) => library.ask('outboxTake', { consumer, limit: LIMIT }),

@@ -1,4 +1,4 @@
-import type { ModuleHealth, ModuleWork } from '../contract/modules.ts';
+import type { ModuleHealth, ModuleWork, Trouble } from '../contract/modules.ts';
 import { CodedError } from '../contract/errors.ts';
 import type { ScenarioSettings } from '../contract/settings.ts';
 import type { Payload, TopicName, TopicPattern } from '../contract/topics.ts';
@@ -19,7 +19,7 @@ export interface ResilienceOptions {
 
 type Action = Payload<'status.resilience.event'>['action'];
 
-/** A message on a topic, or a piece of a module's work; the other is null. */
+/** A message on a topic, or a piece of a module's work, or a piece of work that has a name like a topic. */
 interface Target {
   readonly topic: string | null;
   readonly module: string | null;
@@ -78,11 +78,16 @@ export class ResilienceTester implements Pick<Bus, 'publish'>, ModuleWork, Async
   }
 
   /**
-   * For what leaves the agent by another way than the bus, under a name like a topic's: resolves when it may go, late
+   * For what leaves the agent by another way than the bus, under a name like a topic's, as work of `module`: resolves when it may go, late
    * where a scenario says so. @throws CodedError RESILIENCE_INJECTED where the scenario loses or breaks it
    */
-  async hold(name: string, signal: AbortSignal): Promise<void> {
-    await this.#hold({ topic: name, module: null }, signal);
+  async hold(name: string, module: string, signal: AbortSignal): Promise<void> {
+    await this.#hold({ topic: name, module }, signal);
+  }
+
+  /** What is armed for a module's work that is done elsewhere. */
+  troubleOf(module: string): Trouble | null {
+    return this.#fitting({ topic: null, module }) ?? null;
   }
 
   health(): ModuleHealth {

@@ -3,6 +3,7 @@ import type { ErrorReport } from './errors.ts';
 import type { Fact } from './facts.ts';
 import type { CameraSettings, DetectionSettings } from './settings.ts';
 import type { DetectorInfo } from './detect.ts';
+import type { Trouble } from './modules.ts';
 
 /** Metrics of a child as prom-client JSON, merged by the agent. */
 export interface MetricsAnswer {
@@ -65,9 +66,16 @@ export interface DetectHostStart {
   readonly logLevel: string;
   /** Unix socket to listen on; camera hosts connect to it. */
   readonly socket: string;
+  readonly trouble: Trouble | null;
 }
 
-export type DetectHostCommand = DetectHostStart | MetricsRequest | StopCommand;
+/** From now on, around every look; null: none any more. */
+export interface TroubleCommand {
+  readonly type: 'trouble';
+  readonly trouble: Trouble | null;
+}
+
+export type DetectHostCommand = DetectHostStart | TroubleCommand | MetricsRequest | StopCommand;
 
 export type DetectHostMessage =
   | { readonly type: 'ready'; readonly info: DetectorInfo }

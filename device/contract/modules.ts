@@ -41,6 +41,13 @@ export interface ModuleWork {
   attempt<T>(module: string, work: () => Promise<T>): Promise<T>;
 }
 
+/** What a scenario does to a module's work. */
+export interface Trouble {
+  readonly latencyMs: number;
+  readonly dropProbability: number;
+  readonly errorProbability: number;
+}
+
 /** `modules.input.rtsp_camera[porch]` */
 export const moduleName = ({ id, instance }: Pick<Module, 'id' | 'instance'>): string =>
   instance === null ? id : `${id}[${instance}]`;

@@ -5,6 +5,7 @@
 import type { Role } from './access.ts';
 import type { Box, Polygon } from './geometry.ts';
 import type { BackendName } from './detect.ts';
+import type { Trouble } from './modules.ts';
 import type { NotifySettings } from './notify.ts';
 import type { RemoteKind } from './sync.ts';
 
@@ -162,15 +163,12 @@ export interface CameraSettings {
 }
 
 /** Trouble made on purpose, on every topic or in every module that fits. */
-export interface ScenarioSettings {
+export interface ScenarioSettings extends Trouble {
   readonly name: string;
   /** A topic or a glob; null: it is about modules. */
   readonly topic: string | null;
   /** A module's id or a glob; null: it is about topics. */
   readonly module: string | null;
-  readonly latencyMs: number;
-  readonly dropProbability: number;
-  readonly errorProbability: number;
   /** Armed from the start. */
   readonly enabled: boolean;
 }

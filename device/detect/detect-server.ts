@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { DetectorInfo } from '../contract/detect.ts';
 import type { Meter } from '../contract/metrics.ts';
+import type { Trouble } from '../contract/modules.ts';
 import type { DetectionSettings } from '../contract/settings.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
@@ -8,9 +9,11 @@ import { ONE_WORKER_BACKENDS } from './backends/index.ts';
 import { choose, type Choice } from './choose.ts';
 import { Detector } from './detector.ts';
 import { rememberedDigests } from './digests.ts';
+import { Mischief } from './mischief.ts';
 import { measure, threadsPerWorker } from './measure.ts';
 import { ModelWorker } from './model-worker.ts';
 import { SocketServer } from './socket-server.ts';
+import { Waits } from './waits.ts';
 
 export interface DetectServerOptions {
   readonly settings: DetectionSettings;
@@ -26,6 +29,8 @@ export interface DetectServer extends AsyncDisposable {
   readonly info: DetectorInfo;
   /** The longest that a camera which wanted a look has waited for one since this was asked last, ms. */
   takeLongestWaitMs(): number;
+  /** Around every look from now on. */
+  setTrouble(trouble: Trouble | null): void;
 }
 
 /**
@@ -63,16 +68,34 @@ export async function createDetectServer(options: DetectServerOptions): Promise<
     inputHeight: manifest.input.height,
     labels,
   };
+  const ending = new AbortController();
+  building.defer(() => ending.abort());
+  const waits = new Waits();
+  const mischief = new Mischief({ meter, clock, signal: ending.signal });
   listener.serve({
     info,
-    detect: (lane, crops) => detector.detect(lane, crops),
-    leave: (lane) => detector.leave(lane),
+    async detect(lane, crops) {
+      waits.asked(lane, clock.monotonicMs());
+      let isAnswered = true;
+      try {
+        const result = await mischief.around(() => detector.detect(lane, crops));
+        isAnswered = result !== null;
+        return result;
+      } finally {
+        waits.settled(lane, clock.monotonicMs(), isAnswered);
+      }
+    },
+    leave(lane) {
+      waits.left(lane);
+      detector.leave(lane);
+    },
   });
   log.info({ model: info.modelId, backend: info.backend, workers }, 'detector ready');
   const owned = building.move();
   return {
     info,
-    takeLongestWaitMs: () => detector.takeLongestWaitMs(),
+    takeLongestWaitMs: () => waits.takeLongest(clock.monotonicMs()),
+    setTrouble: (trouble) => mischief.set(trouble),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

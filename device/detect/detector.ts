@@ -8,7 +8,6 @@ import { TaskSet } from '../kernel/tasks.ts';
 import { DetectJob } from './job.ts';
 import type { CropResult } from './model-worker.ts';
 import { FairSchedule, type Turn } from './schedule.ts';
-import { Waits } from './waits.ts';
 
 /** A worker as the detector uses it. After a failed `run` it is disposed of and replaced. */
 export interface CropWorker extends AsyncDisposable {
@@ -32,7 +31,6 @@ export interface DetectorOptions {
 export class Detector implements AsyncDisposable {
   readonly #o: DetectorOptions;
   readonly #schedule = new FairSchedule<DetectJob>();
-  readonly #waits = new Waits();
   readonly #workers = new Set<CropWorker>();
   readonly #idle: CropWorker[] = [];
   readonly #tasks: TaskSet;
@@ -67,9 +65,7 @@ export class Detector implements AsyncDisposable {
     // Without a worker in sight a request would wait in vain.
     if (this.#stopping.signal.aborted || this.#workers.size + this.#starting === 0)
       return Promise.reject(new CodedError('DETECTOR_FAILED', 'no detection worker is running'));
-    const nowMs = clock.monotonicMs();
-    const job = new DetectJob(lane, crops, nowMs);
-    this.#waits.asked(lane, nowMs);
+    const job = new DetectJob(lane, crops, clock.monotonicMs());
     const superseded = this.#schedule.offer(lane, job);
     if (superseded) {
       meter.count('spyoncino_drops_total', { stage: 'detect', reason: 'superseded' });
@@ -82,13 +78,7 @@ export class Detector implements AsyncDisposable {
   /** The camera is gone: its requests fail, and nothing of them is begun any more. */
   leave(lane: string): void {
     const error = new CodedError('DETECTOR_FAILED', 'the camera left');
-    this.#waits.left(lane);
     for (const job of this.#schedule.leave(lane)) job.fail(error);
-  }
-
-  /** See `Waits`. */
-  takeLongestWaitMs(): number {
-    return this.#waits.takeLongest(this.#o.clock.monotonicMs());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -117,25 +107,19 @@ export class Detector implements AsyncDisposable {
     try {
       result = await worker.run(job.crops[unit]!);
     } catch (error) {
-      this.#finish(job);
+      this.#schedule.finish(job.lane, job);
       job.fail(CodedError.from(error, 'DETECTOR_FAILED'));
       await this.#replace(worker, error);
       return;
     }
     const answer = job.put(unit, result, fromMs, clock.monotonicMs());
     if (answer) {
-      this.#finish(job);
+      this.#schedule.finish(job.lane, job);
       meter.observe('spyoncino_inference_ms', answer.inferenceMs);
       meter.observe('spyoncino_queue_wait_ms', answer.queueMs);
     }
     this.#idle.push(worker);
     this.#pump();
-  }
-
-  /** A failure is an answer, too. */
-  #finish(job: DetectJob): void {
-    this.#schedule.finish(job.lane, job);
-    this.#waits.answered(job.lane, this.#o.clock.monotonicMs(), this.#schedule.has(job.lane));
   }
 
   async #replace(worker: CropWorker, error: unknown): Promise<void> {

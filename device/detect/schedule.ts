@@ -58,11 +58,6 @@ export class FairSchedule<J extends Job> {
     if (lane && !lane.active && !lane.waiting) this.#lanes.delete(laneId);
   }
 
-  /** Whether a job of the lane is not finished. */
-  has(laneId: string): boolean {
-    return this.#lanes.has(laneId);
-  }
-
   /** Forgets a lane, and returns its jobs that are not finished. */
   leave(laneId: string): readonly J[] {
     const lane = this.#lanes.get(laneId);

@@ -27,7 +27,7 @@ export interface NotifyOptions {
   readonly store: NoticeStore & { prune(beforeUtcMs: number, keepAttempts: number): Promise<void> };
   /** Who takes from the outbox is not the same as before. */
   readonly onConsumers: () => void;
-  readonly hold: (name: string, signal: AbortSignal) => Promise<void>;
+  readonly hold: (channel: ChannelName, signal: AbortSignal) => Promise<void>;
   readonly publish: (
     topic: `notify.${ChannelName}.${Outcome}`,
     payload: Payload<'notify.webhook.sent'>,

@@ -36,8 +36,8 @@ export interface LaneOptions {
   readonly dataDir: string;
   readonly words: Words;
   readonly store: NoticeStore;
-  /** Before a message leaves, by a name like `notify.webhook.send`: trouble made on purpose. */
-  readonly hold: (name: string, signal: AbortSignal) => Promise<void>;
+  /** Before a message leaves: trouble made on purpose. */
+  readonly hold: (channel: ChannelName, signal: AbortSignal) => Promise<void>;
   readonly publish: (outcome: 'queued' | 'sent' | 'failed', payload: Payload<'notify.webhook.sent'>) => void;
   readonly meter: Meter;
   readonly clock: Clock;
@@ -248,7 +248,7 @@ export class Lane {
     try {
       const message = this.#messageOf(notice);
       await this.#o
-        .hold(`notify.${this.#o.channel}.send`, this.#cut.signal)
+        .hold(this.#o.channel, this.#cut.signal)
         .catch((error: unknown) =>
           Promise.reject(new DeliveryError('NOTIFY_UNREACHABLE', (error as Error).message)),
         );

@@ -1,5 +1,8 @@
 /** `status.health.summary` of a real agent says what is wrong with it, and that it is right again. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { command, type CommandOptions, type ReceivedMessage } from '../../device/bus/index.ts';
 import type { Payload } from '../../device/contract/topics.ts';
 import { startAgent, type TestAgent } from '../harness/agent.ts';
 
@@ -15,6 +18,15 @@ beforeAll(async () => {
       ],
       // More than any disk has: as if this one were full.
       storage: { low_space_threshold_gb: 1e9 },
+      system: {
+        resilience: {
+          enabled: true,
+          scenarios: [
+            { name: 'slow-detector', module: 'modules.process.*', latency_ms: 4000 },
+            { name: 'mute-cameras', module: 'modules.input.*', drop_probability: 1 },
+          ],
+        },
+      },
     },
   });
 });
@@ -70,3 +82,49 @@ test(
     expect(modules[DETECTOR]?.reasons).toEqual([]);
   },
 );
+
+describe('a scenario of the resilience tester', () => {
+  let password: string;
+  beforeAll(async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      ...[
+        'device/cli/spyoncino.js',
+        'users',
+        'token',
+        'chaos',
+        '--role',
+        'admin',
+        '--data-dir',
+        agent.dataDir,
+      ],
+    ]);
+    password = stdout.trim();
+  });
+
+  async function ask(request: CommandOptions['request']): Promise<unknown> {
+    const at = { host: '127.0.0.1', port: agent.busPort, username: 'chaos', password, timeoutMs: 10_000 };
+    const answer = await command({ ...at, request });
+    expect(answer).toMatchObject({ ok: true });
+    return answer.result;
+  }
+  const toggle = (name: string, enabled: boolean) =>
+    ask({ command: 'resilience.toggle', arguments: { name, enabled } });
+
+  test('reaches the detector: it is starved while it is armed', async () => {
+    await toggle('slow-detector', true);
+    const { modules } = await summary((now) => now.modules[DETECTOR]?.status === 'degraded');
+    expect(modules[DETECTOR]?.reasons).toMatchObject([{ code: 'DETECTOR_STARVED' }]);
+    await toggle('slow-detector', false);
+    await summary((now) => now.modules[DETECTOR]?.status === 'healthy');
+  });
+
+  test('reaches cameras: what they say is lost, and footage is not', async () => {
+    await toggle('mute-cameras', true);
+    const request = { command: 'event.create', camera_id: 'hall', arguments: { duration_seconds: 1 } };
+    const { event_id } = (await ask(request)) as { event_id: string };
+    const isOfIt = ({ payload }: ReceivedMessage): boolean => JSON.stringify(payload).includes(event_id);
+    await agent.message((message) => message.topic === 'clip.ready' && isOfIt(message));
+    expect(agent.messages.filter(isOfIt).map(({ topic }) => topic)).not.toContain('event.new');
+    await toggle('mute-cameras', false);
+  });
+});

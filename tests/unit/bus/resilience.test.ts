@@ -141,9 +141,11 @@ test('an unknown scenario is refused', () => {
 test('what leaves by another way is held up under its name, lost, or let go', async () => {
   tester.toggle('slow', true);
   const { signal } = new AbortController();
-  await tester.hold('notify.webhook.send', signal);
+  await tester.hold('notify.webhook.send', 'modules.output.webhook_notifier', signal);
   let isFree = false;
-  const held = tester.hold('motion.send', signal).then(() => (isFree = true));
+  const held = tester
+    .hold('motion.send', 'modules.output.webhook_notifier', signal)
+    .then(() => (isFree = true));
   await turns();
   expect(isFree).toBe(false);
   clock.advance(1000);
@@ -153,5 +155,7 @@ test('what leaves by another way is held up under its name, lost, or let go', as
   tester.toggle('slow', false);
   tester.toggle('lossy', true);
   random = () => 0.1;
-  await expect(tester.hold('motion.start', signal)).rejects.toThrow('lossy');
+  await expect(tester.hold('motion.start', 'modules.output.webhook_notifier', signal)).rejects.toThrow(
+    'lossy',
+  );
 });

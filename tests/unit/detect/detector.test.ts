@@ -197,28 +197,3 @@ test('a request without crops needs no worker', async () => {
   await using _ = detector;
   expect(await detector.detect('a', [])).toEqual({ detections: [], inferenceMs: 0, queueMs: 0 });
 });
-
-test('how long a camera waits for a look is told, though others are looked at', async () => {
-  let nowMs = 0;
-  const clock: Clock = { ...systemClock, monotonicMs: () => nowMs };
-  const { detector, made } = await setUp({ clock });
-  await using _ = detector;
-  const first = detector.detect('a', [crop('a')]);
-  const second = detector.detect('b', [crop('b1')]);
-  nowMs = 700;
-  made[0]!.answer();
-  await first;
-  expect(detector.takeLongestWaitMs()).toBe(700);
-  nowMs = 2500;
-  // Makes way for a newer one, which is no answer.
-  const third = detector.detect('b', [crop('b2')]);
-  await settle();
-  made[0]!.answer();
-  await second;
-  expect(detector.takeLongestWaitMs()).toBe(2500);
-  nowMs = 2600;
-  await settle();
-  made[0]!.answer();
-  await third;
-  expect(detector.takeLongestWaitMs()).toBe(100);
-});
