@@ -288,3 +288,15 @@ test('segments wait for their window, stills and clips do not', async () => {
   const urgent = planted.filter(({ kind }) => kind !== 'segment');
   expect(footageIn(await rig.bucket())).toEqual(expected(urgent));
 });
+
+test('a bucket of more than a page of the listing is compared to its end', async () => {
+  await using rig = await uploadRig();
+  await rig.plant(1, () => 500);
+  await using run = rig.start();
+  await run.drained();
+  const client = clientOf(rig.server.port);
+  const strangers = Array.from({ length: 1003 }, (_, n) => `clips/porch/${String(n).padStart(4, '0')}.mp4`);
+  for (const key of strangers) await client.putObject(BUCKET, PREFIX + key, Buffer.from('?'));
+  const { missing, orphaned, totalRemote } = await run.uploader.compare();
+  expect({ missing, orphaned, totalRemote }).toEqual({ missing: [], orphaned: strangers, totalRemote: 1004 });
+});
