@@ -12,6 +12,7 @@ import { parseEnv } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startAgent, type TestAgent } from '../harness/agent.ts';
 import { requirePackages } from '../harness/packages.ts';
+import { S3_KEY, startS3Server, type S3Server } from '../harness/s3/server.ts';
 
 requirePackages(['curl', 'docker-compose', 'openssl']);
 
@@ -29,6 +30,7 @@ const blocks = blocksOf(await readFile(RUNBOOKS, 'utf8'));
 
 let folder: string;
 let agent: TestAgent | null = null;
+let bucket: S3Server;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'spyoncino-runbooks-'));
@@ -46,10 +48,13 @@ beforeAll(async () => {
   }
   await symlink(resolve('tests/harness/docker'), join(folder, 'bin/docker'));
   await writeFile(join(folder, 'exported'), '');
+  // In place of MinIO.
+  bucket = await startS3Server({ directory: join(folder, 'objects'), bucket: 'footage' });
 });
 
 afterAll(async () => {
   await agent?.[Symbol.asyncDispose]();
+  await bucket[Symbol.asyncDispose]();
   await rm(folder, { recursive: true });
 });
 
@@ -78,6 +83,9 @@ function mapped(text: string): string {
     .replaceAll('localhost:8443', `localhost:${agent.apiPort}`)
     .replaceAll('localhost:9443', `localhost:${agent.gatewayPort}`)
     .replaceAll('localhost:9093', `localhost:${agent.metricsPort}`)
+    .replaceAll('localhost:9000', `127.0.0.1:${bucket.port}`)
+    .replace('access_key_id: spyoncino', `access_key_id: ${S3_KEY}`)
+    .replace('secret_access_key: spyoncino-secret', `secret_access_key: ${S3_KEY}`)
     .replaceAll(/tests\/tools\/subscribe(?! --count)/g, '$& --count 1')
     .replaceAll(/spyoncino command|config rollback|tests\/tools\/subscribe/g, `$& --port ${agent.busPort}`);
 }
@@ -167,6 +175,7 @@ test('the chapters of the original runbook are there, and lines of it are typed 
     'Blue/green and rollback',
     'Queue saturation',
     'Websocket dashboard troubleshooting',
+    'S3 sync monitoring',
   ]);
   const lines = blocks.map(({ text }) => text).join('');
   for (const line of [
