@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 
 const main = fileURLToPath(new URL('../main.ts', import.meta.url));
 const pinned = fileURLToPath(new URL('../../node_modules/.bin/node', import.meta.url));
-const flags = ['--disable-warning=ExperimentalWarning'];
+// A small young generation: an agent that has nothing to do is 18 MB lighter.
+const flags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=2'];
 
 if (!existsSync(pinned)) {
   process.stderr.write('spyoncino: not installed yet. Run ./scripts/run, or npm ci, first.\n');

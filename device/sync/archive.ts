@@ -9,7 +9,7 @@ import { makeDirectoryDurable, syncDirectory } from '../kernel/durable-file.ts';
 import { classify } from './classify.ts';
 import { parseManifest, type Manifest } from './manifest.ts';
 import { manifestDayOf } from './plan.ts';
-import { Remote, type Listed } from './remote.ts';
+import type { Listed, Remote } from './remote.ts';
 
 export type ArchivedObject = Manifest['objects'][number];
 
@@ -38,6 +38,7 @@ export class Archive implements Disposable {
 
   /** @throws CodedError S3_CREDENTIALS_MISSING, S3_TLS_FAILED */
   static async open(options: ArchiveOptions): Promise<Archive> {
+    const { Remote } = await import('./remote.ts');
     return new Archive(await Remote.open(options));
   }
 

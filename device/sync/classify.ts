@@ -108,3 +108,6 @@ const OF_OBJECT = new Set<ErrorCode>([
   'DISK_READ_FAILED',
   'DISK_WRITE_FAILED',
 ]);
+
+export const isCode = (error: unknown, ...codes: readonly string[]): boolean =>
+  codes.includes(String((error as { code?: unknown }).code));

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
@@ -8,7 +7,7 @@ import { CodedError } from '../contract/errors.ts';
 import type { RemoteSettings } from '../contract/settings.ts';
 import type { RemotePart } from '../contract/sync.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { ServerTrouble, Silence } from './classify.ts';
+import { isCode, ServerTrouble, Silence } from './classify.ts';
 import { Pace } from './pace.ts';
 
 export interface RemoteOptions {
@@ -356,12 +355,3 @@ const bodyHeaders = ({ bytes, md5 }: Content): Record<string, string> => ({
 });
 
 const bare = (etag: string): string => etag.replaceAll('"', '');
-
-export const isCode = (error: unknown, ...codes: readonly string[]): boolean =>
-  codes.includes(String((error as { code?: unknown }).code));
-
-/** The ETag of an object that was sent in these parts. */
-export const etagOfParts = (parts: readonly RemotePart[]): string =>
-  `${createHash('md5')
-    .update(Buffer.concat(parts.map(({ etag }) => Buffer.from(etag, 'hex'))))
-    .digest('hex')}-${parts.length}`;

@@ -3,9 +3,10 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CodedError } from '../contract/errors.ts';
 import type { RemoteObject, RemotePart } from '../contract/sync.ts';
+import { isCode } from './classify.ts';
 import { piecesOf, type Piece } from './plan.ts';
 import type { Ledger } from './port.ts';
-import { etagOfParts, isCode, type Content, type Remote, type RemoteHead } from './remote.ts';
+import type { Content, Remote, RemoteHead } from './remote.ts';
 
 export interface SendOptions {
   readonly dataDir: string;
@@ -201,3 +202,9 @@ async function readPiece(
   }
   return { bytes, sha256: sha256.digest('hex'), md5: md5.digest('hex') };
 }
+
+/** The ETag of an object that was sent in these parts. */
+const etagOfParts = (parts: readonly RemotePart[]): string =>
+  `${createHash('md5')
+    .update(Buffer.concat(parts.map(({ etag }) => Buffer.from(etag, 'hex'))))
+    .digest('hex')}-${parts.length}`;

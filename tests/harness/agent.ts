@@ -55,7 +55,17 @@ export async function startAgent(options: TestAgentOptions = {}): Promise<TestAg
   }
   const agent = spawn(
     process.execPath,
-    ['device/main.ts', 'run', '--config-dir', configDir, '--data-dir', dataDir, ...(options.args ?? [])],
+    // As scripts/run does.
+    [
+      '--max-semi-space-size=2',
+      'device/main.ts',
+      'run',
+      '--config-dir',
+      configDir,
+      '--data-dir',
+      dataDir,
+      ...(options.args ?? []),
+    ],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } },
   );
   const exited = once(agent, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
