@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { applyChange } from './apply-change.ts';
 import {
   createBus,
   homeAssistantMessages,
@@ -25,7 +26,7 @@ import { bridgeModule, DETECTOR, GATEWAY, inputOf, modulesOf, partsOf, STORAGE, 
 import { BotDesk, consumersOf, openNotify } from './notify-desk.ts';
 import { BotAccess, type Notify } from './notify/index.ts';
 import { authenticateBy, hearRequests } from './requests-desk.ts';
-import type { ChangePlan, ConfigKeeper } from './settings/index.ts';
+import type { ConfigKeeper } from './settings/index.ts';
 import { StatusDesk } from './status-desk.ts';
 import { StorageDesk } from './storage-desk.ts';
 import { openSurfaces, type Surfaces } from './surfaces.ts';
@@ -327,8 +328,16 @@ export async function startApp(options: AppOptions): Promise<App> {
   staged('inputs', () => cameras.stop());
   chat.start();
   status.start();
+  const changeable = {
+    ...{ broker, cameras, chat, detector, notify, original, uploads, tellConsumers },
+    storage: storageDesk,
+  };
   config.serve({
-    apply: (plan, now) => apply(plan, now),
+    async apply(plan, now) {
+      await applyChange(changeable, plan, now);
+      // It is told of cameras, too.
+      announce(now);
+    },
     health: () => partsOf(status.summary()),
     tell: (fact) => publishConfigFact(bus, fact),
   });
@@ -340,35 +349,6 @@ export async function startApp(options: AppOptions): Promise<App> {
     if (!homeAssistant) return;
     const names = Object.keys(status.summary().modules);
     broker.announce(homeAssistantMessages({ nodeId, version, ...homeAssistant, cameras, modules: names }));
-  }
-
-  /** Step by step: what fails names the change that is to be taken back. */
-  async function apply({ steps }: ChangePlan, now: Settings): Promise<void> {
-    for (const step of steps) {
-      if (step.kind === 'service') {
-        if (step.service === 'detector') await detector.restart(now.detection);
-        if (step.service === 'outputs') {
-          original.setRateLimit(now.outputs.rateLimit);
-          await notify.configure(now.outputs.notify);
-          await chat.configure(now.outputs.notify.bot);
-        }
-        if (step.service === 'uploads') {
-          await uploads.restart(now.remote);
-          tellConsumers();
-        }
-        continue;
-      }
-      const { cameraId, action } = step;
-      const camera = now.cameras.find((each) => each.cameraId === cameraId);
-      if (action === 'stop' || !camera) await cameras.remove(cameraId);
-      if (!camera) broker.forget<'status.camera.*'>(`status.camera.${cameraId}`);
-      else if (action === 'start') cameras.add(camera);
-      else if (action === 'restart') await cameras.slot(cameraId).restart(camera);
-      else if (camera.enabled) cameras.slot(cameraId).adjust(camera);
-    }
-    // Retention goes by camera, and so does what Home Assistant is told.
-    storageDesk.configure(now);
-    announce(now);
   }
 
   const owned = building.move();

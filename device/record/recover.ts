@@ -32,25 +32,40 @@ const MEDIA_POLL_MS = 5000;
  */
 export async function recoverFootage(options: RecoverOptions, signal: AbortSignal): Promise<void> {
   await untilMedia(options, signal);
-  for await (const file of earlierFiles('clip', options)) {
+  for await (const { path, isUnfinished } of earlierFiles('clip', options)) {
     if (signal.aborted) return;
-    if (file.isUnfinished) await complete(file.path, options);
+    const recovered = isUnfinished && (await complete(path, options));
+    if (recovered) options.emit(recovered.fact);
   }
-  const unfinished: EarlierFile[] = [];
-  let newestPath = '';
-  for await (const file of earlierFiles('segment', options)) {
+  const unfinished: string[] = [];
+  let finishedPath = '';
+  for await (const { path, isUnfinished } of earlierFiles('segment', options)) {
     if (signal.aborted) return;
-    if (file.isUnfinished) unfinished.push(file);
-    else newestPath = file.path;
+    if (isUnfinished) unfinished.push(path);
+    else finishedPath = path;
   }
-  for (const [i, { path, run }] of unfinished.entries()) {
-    if (signal.aborted) return;
-    const goesOn = unfinished.slice(i + 1).some((later) => later.run === run);
-    const readyPath = await complete(path, options, !goesOn);
-    if (readyPath !== null && readyPath > newestPath) newestPath = '';
+  const segments: Recovered[] = [];
+  for (const path of unfinished) {
+    if (signal.aborted) break;
+    const recovered = await complete(path, options);
+    if (recovered) segments.push(recovered);
   }
-  // Its writer may have died when the next file held nothing yet.
-  if (newestPath !== '') await tellClipsOver(newestPath, options);
+  tellSegments(segments, options);
+  // The newest of all: its writer may have died when the next file held nothing yet.
+  if (finishedPath > (segments.at(-1)?.path ?? '')) await tellClipsOver(finishedPath, options);
+}
+
+/** Clips before their segment: whoever knows a segment does not look into it again. */
+function tellSegments(segments: readonly Recovered[], options: RecoverOptions): void {
+  for (const [i, { fact, note }] of segments.entries()) {
+    // What goes on in a later one is told by that.
+    const later = new Set(
+      segments.slice(i + 1).flatMap(({ note }) => note.clips.map(({ clipId }) => clipId)),
+    );
+    const clips = note.clips.filter(({ clipId }) => !later.has(clipId));
+    for (const clip of clipsOver({ ...note, clips }, fact.coverage)) options.emit(clip);
+    options.emit(fact);
+  }
 }
 
 async function untilMedia(options: RecoverOptions, signal: AbortSignal): Promise<void> {
@@ -95,20 +110,13 @@ async function* earlierFiles(
   }
 }
 
-/** Where the file is now; null when it holds nothing, or cannot be handled now. */
-async function complete(path: string, options: RecoverOptions, withClips = false): Promise<string | null> {
+/** null when it holds nothing, or cannot be handled now. */
+async function complete(path: string, options: RecoverOptions): Promise<Recovered | null> {
   const { log } = options;
   try {
     const recovered = await recoverFile(path, options);
-    if (!recovered) {
-      log.warn({ path }, 'a file that holds nothing playable was set aside');
-      return null;
-    }
-    const { fact, note } = recovered;
-    // Before the segment: whoever knows that does not look into it again.
-    if (withClips) for (const clip of clipsOver(note, fact.coverage)) options.emit(clip);
-    options.emit(fact);
-    return readyPathOf(path);
+    if (!recovered) log.warn({ path }, 'a file that holds nothing playable was set aside');
+    return recovered;
   } catch (error) {
     log.error({ err: error, path }, 'an unfinished file cannot be completed now');
     return null;
@@ -128,6 +136,8 @@ async function tellClipsOver(segmentPath: string, options: RecoverOptions): Prom
 }
 
 interface Recovered {
+  /** Where it is now. */
+  readonly path: string;
   readonly fact: ClipReadyFact | SegmentReadyFact;
   readonly note: FootageNote;
 }
@@ -153,6 +163,7 @@ async function recoverFile(path: string, { cameraId, dataDir }: RecoverOptions):
   const told = { sha256, coverage: coverageOf(file, note.startUtcMs), recovered: true };
   return {
     note,
+    path: readyPath,
     fact:
       note.kind === 'clip'
         ? { type: 'clip.ready', clip: { ...state, clipId: note.id, eventIds: note.eventIds }, ...told }

@@ -166,8 +166,12 @@ describe('a clip that ranges over segments whose recorder died', () => {
     pictures: number,
     end: 'killed' | 'closed',
     endSeconds?: number,
+    stuck?: 'rename',
   ): Promise<Aftermath> {
     const disk = new MemoryDisk();
+    disk.fault = (operation) => {
+      if (operation === stuck) throw new Error('files do not get their last name');
+    };
     await using rig = await startRig(settings, disk);
     await rig.play({ info, packets: packets.slice(0, 121) });
     rig.recorder.openEvent('e', at(12));
@@ -180,6 +184,7 @@ describe('a clip that ranges over segments whose recorder died', () => {
       await mkdir(dirname(path), { recursive: true });
       await writeFile(path, disk.read(path));
     }
+    disk.fault = () => {};
     const facts: RecordFact[] = [];
     await recoverFootage(
       {
@@ -218,6 +223,18 @@ describe('a clip that ranges over segments whose recorder died', () => {
         { clip: { clipId: clipTold(after) } },
       ]);
       expect(after.completed[0]!.coverage.at(-1)!.endUtcMs).toBeGreaterThan(at(pictures / 10 - 1.2));
+    }
+  });
+
+  test('is told once when it died while one file was being ended and the next begun', async () => {
+    // The first file ends at 14 s: one clip lies in it, the other goes on.
+    for (const endSeconds of [12.5, undefined]) {
+      const after = await aftermath(160, 'killed', endSeconds, 'rename');
+      const told = after.told.find((fact) => fact.type === 'clip.ready');
+      expect(after.completed).toHaveLength(1);
+      expect(after.completed[0]!.clip.clipId).toBe(clipTold(after));
+      if (endSeconds !== undefined) expect(after.completed).toEqual([{ ...told, recovered: true }]);
+      else expect(after.completed[0]!.coverage.at(-1)!.endUtcMs).toBeGreaterThan(at(14.8));
     }
   });
 
