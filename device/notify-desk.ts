@@ -1,6 +1,6 @@
 import type { Bus, ResilienceTester } from './bus/index.ts';
 import type { Meter } from './contract/metrics.ts';
-import type { BotSettings } from './contract/notify.ts';
+import { notifierId, type BotSettings } from './contract/notify.ts';
 import type { Door } from './contract/commands.ts';
 import { CodedError } from './contract/errors.ts';
 import type { Module } from './contract/modules.ts';
@@ -48,8 +48,7 @@ export function openNotify({
     dataDir: settings.dataDir,
     cameraName: (cameraId) =>
       config.current.settings.cameras.find((camera) => camera.cameraId === cameraId)?.name ?? cameraId,
-    hold: async (channel, signal) =>
-      tester?.hold(`notify.${channel}.send`, `modules.output.${channel}_notifier`, signal),
+    hold: async (channel, signal) => tester?.hold(`notify.${channel}.send`, notifierId(channel), signal),
     isStandby: isStandby(env),
     store: {
       take: (consumer) => library.ask('outboxTake', { consumer, limit: LIMIT }),

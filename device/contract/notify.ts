@@ -1,9 +1,13 @@
 /** Notifications: what is told, to whom, and what became of it. Times are UTC ms. */
 import type { ErrorReport } from './errors.ts';
+import type { EventSummary } from './library.ts';
 
 /** Ways by which people are told. */
 export const CHANNELS = ['telegram', 'webhook', 'email'] as const;
 export type ChannelName = (typeof CHANNELS)[number];
+
+/** The module that tells by this way. */
+export const notifierId = (channel: ChannelName): string => `modules.output.${channel}_notifier`;
 
 /** In `disarmed` nothing is told; what is recorded does not depend on it. */
 export const ARM_MODES = ['disarmed', 'home', 'away', 'night'] as const;
@@ -125,17 +129,7 @@ export interface NotifySettings {
 }
 
 /** One event as incidents remember it. */
-export interface IncidentEvent {
-  readonly eventId: string;
-  readonly cameraId: string;
-  readonly label: string;
-  readonly score: number;
-  readonly zones: readonly string[];
-  readonly startUtcMs: number;
-  readonly endUtcMs: number | null;
-  /** Relative to the data directory. */
-  readonly stillPath: string | null;
-}
+export type IncidentEvent = Omit<EventSummary, 'clipId' | 'isProtected'>;
 
 /** What happened together: over cameras and time. */
 export interface Incident {

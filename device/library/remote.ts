@@ -108,23 +108,9 @@ function keyOf({ kind, cameraId, start_ms }: NewRow, ref: string): string {
   return `stills/${cameraId}/${new Date(start_ms).toISOString().slice(0, 10)}/${ref}.jpg`;
 }
 
-interface Row {
-  readonly no: number;
-  readonly kind: RemoteKind;
-  readonly ref: string;
-  readonly cameraId: string;
-  readonly key: string;
-  readonly path: string | null;
-  readonly startUtcMs: number;
-  readonly endUtcMs: number;
-  readonly sizeBytes: number | null;
+interface Row extends Omit<RemoteObject, 'sha256' | 'parts'> {
   readonly sha256: Uint8Array | null;
-  readonly state: RemoteObject['state'];
-  readonly revision: number;
-  readonly uploadId: string | null;
   readonly parts: string;
-  readonly attempts: number;
-  readonly verifiedUtcMs: number | null;
 }
 
 const COLUMNS = `

@@ -1,7 +1,13 @@
 import type { ErrorReport } from '../contract/errors.ts';
 import type { Meter } from '../contract/metrics.ts';
 import type { Module } from '../contract/modules.ts';
-import { CHANNELS, type ChannelName, type Notice, type NotifySettings } from '../contract/notify.ts';
+import {
+  CHANNELS,
+  notifierId,
+  type ChannelName,
+  type Notice,
+  type NotifySettings,
+} from '../contract/notify.ts';
 import type { Payload } from '../contract/topics.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
@@ -10,6 +16,7 @@ import { ArmKeeper } from './arm.ts';
 import { consumerOf, type NoticeStore } from './ledger.ts';
 import { Notifier, type PolicyOf } from './notifier.ts';
 import { isTold } from './routing.ts';
+import { newNotice } from './steps.ts';
 
 export { BotAccess } from './bot/access.ts';
 export { TelegramBot } from './bot/bot.ts';
@@ -103,7 +110,7 @@ export class Notify {
   async test(
     channel: ChannelName | null,
   ): Promise<readonly { readonly target: string; readonly error: ErrorReport | null }[]> {
-    const notifiers = this.#notifiers.filter(({ id }) => channel === null || id === idOf(channel));
+    const notifiers = this.#notifiers.filter(({ id }) => channel === null || id === notifierId(channel));
     const enabled = notifiers.filter((each) => channel !== null || each.health().status !== 'disabled');
     const notice = testNotice(this.#o.clock.utcMs());
     const answers = await Promise.all(enabled.map((each) => each.test(notice)));
@@ -141,18 +148,11 @@ export class Notify {
   }
 }
 
-const idOf = (channel: ChannelName): string => `modules.output.${channel}_notifier`;
-
 const testNotice = (nowUtcMs: number): Notice => ({
-  noticeId: `test-${nowUtcMs.toString(36)}`,
-  content: { kind: 'digest', incidents: 0, startUtcMs: nowUtcMs, endUtcMs: nowUtcMs, events: {} },
-  status: 'queued',
-  createdUtcMs: nowUtcMs,
-  revision: 1,
-  toldRevision: 0,
-  toldUtcMs: null,
-  ref: null,
+  ...newNotice(
+    `test-${nowUtcMs.toString(36)}`,
+    { kind: 'digest', incidents: 0, startUtcMs: nowUtcMs, endUtcMs: nowUtcMs, events: {} },
+    nowUtcMs,
+  ),
   tries: 1,
-  inFlight: false,
-  maybeTold: false,
 });

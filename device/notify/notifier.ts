@@ -1,6 +1,6 @@
 import { CodedError, type ErrorReport } from '../contract/errors.ts';
 import type { Module, ModuleHealth, ModulePausing } from '../contract/modules.ts';
-import type { ChannelName, Notice, NotifySettings } from '../contract/notify.ts';
+import { notifierId, type ChannelName, type Notice, type NotifySettings } from '../contract/notify.ts';
 import { Lane, type LaneOptions, type LanePolicy } from './lane.ts';
 import { receiversOf, type Receivers } from './receivers.ts';
 
@@ -27,7 +27,7 @@ export class Notifier implements Module, ModulePausing {
 
   constructor(options: NotifierOptions) {
     this.#o = options;
-    this.id = `modules.output.${options.channel}_notifier`;
+    this.id = notifierId(options.channel);
   }
 
   get isPaused(): boolean {

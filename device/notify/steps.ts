@@ -78,11 +78,12 @@ export function ingested(
 
 const isLive = ({ status }: Notice): boolean => status === 'queued' || status === 'sent';
 
-const noticeOf = (event: IncidentEvent, nowUtcMs: number): Notice => ({
-  noticeId: `incident-${event.eventId}`,
-  content: { kind: 'incident', events: [event], clipId: null },
+/** One of which nobody has been told. */
+export const newNotice = (noticeId: string, content: Notice['content'], createdUtcMs: number): Notice => ({
+  noticeId,
+  content,
   status: 'queued',
-  createdUtcMs: nowUtcMs,
+  createdUtcMs,
   revision: 1,
   toldRevision: 0,
   toldUtcMs: null,
@@ -91,6 +92,9 @@ const noticeOf = (event: IncidentEvent, nowUtcMs: number): Notice => ({
   inFlight: false,
   maybeTold: false,
 });
+
+const noticeOf = (event: IncidentEvent, nowUtcMs: number): Notice =>
+  newNotice(`incident-${event.eventId}`, { kind: 'incident', events: [event], clipId: null }, nowUtcMs);
 
 const remembered = ({ state, stillPath, ...event }: EventRecord): IncidentEvent => ({
   eventId: event.eventId,
@@ -167,19 +171,7 @@ export function folded(
   const content = old.reduce(digested, waiting?.content.kind === 'digest' ? waiting.content : NOTHING);
   const digest: Notice = waiting
     ? { ...waiting, content, revision: waiting.revision + 1, tries: 0 }
-    : {
-        noticeId,
-        content,
-        status: 'queued',
-        createdUtcMs: nowUtcMs,
-        revision: 1,
-        toldRevision: 0,
-        toldUtcMs: null,
-        ref: null,
-        tries: 0,
-        inFlight: false,
-        maybeTold: false,
-      };
+    : newNotice(noticeId, content, nowUtcMs);
   return {
     notices: [digest, ...old.map((notice): Notice => ({ ...notice, status: 'folded' }))],
     attempts: [

@@ -81,7 +81,6 @@ async function untilMedia(options: RecoverOptions, signal: AbortSignal): Promise
 
 interface EarlierFile {
   readonly path: string;
-  readonly run: string;
   readonly isUnfinished: boolean;
 }
 
@@ -104,8 +103,8 @@ async function* earlierFiles(
     for (const name of await names(join(folder, day))) {
       const isUnfinished = name.endsWith(PART_SUFFIX);
       if (!isUnfinished && !name.endsWith(READY_SUFFIX)) continue;
-      const runOfFile = runOf(name.slice(0, isUnfinished ? -PART_SUFFIX.length : -READY_SUFFIX.length));
-      if (runOfFile !== run) yield { path: join(folder, day, name), run: runOfFile, isUnfinished };
+      const id = name.slice(0, isUnfinished ? -PART_SUFFIX.length : -READY_SUFFIX.length);
+      if (runOf(id) !== run) yield { path: join(folder, day, name), isUnfinished };
     }
   }
 }

@@ -1,8 +1,6 @@
 /** A real agent that is killed while its network is away: what happened is told once the network is back. */
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -12,19 +10,10 @@ import type { Payload } from '../../device/contract/topics.ts';
 import { TelegramServer, TOKEN } from '../doubles/telegram-server.ts';
 import { SECRET, WebhookServer } from '../doubles/webhook-server.ts';
 import { startAgent, type TestAgent } from '../harness/agent.ts';
+import { freePort } from '../harness/free-port.ts';
 
 const CHAT = '4711';
 const NODE = 'attic';
-
-/** A port at which nobody listens for now. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** Resolves when the event is over and its clip is in the index. */
 async function testEvent(agent: TestAgent, password: string): Promise<string> {

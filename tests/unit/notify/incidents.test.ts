@@ -4,7 +4,7 @@ import type { IncidentEvent, Notice } from '../../../device/contract/notify.ts';
 import { bestOf, digested, incidentOf, NOTHING, withEvent } from '../../../device/notify/incidents.ts';
 import { nextSend } from '../../../device/notify/plan.ts';
 import { isTold } from '../../../device/notify/routing.ts';
-import { folded } from '../../../device/notify/steps.ts';
+import { folded, newNotice } from '../../../device/notify/steps.ts';
 
 const one = (more: Partial<IncidentEvent> = {}): IncidentEvent => ({
   eventId: 'e',
@@ -19,17 +19,11 @@ const one = (more: Partial<IncidentEvent> = {}): IncidentEvent => ({
 });
 
 const notice = (events: readonly IncidentEvent[], more: Partial<Notice> = {}): Notice => ({
-  noticeId: `incident-${events[0]?.eventId}`,
-  content: { kind: 'incident', events, clipId: null },
-  status: 'queued',
-  createdUtcMs: events[0]?.startUtcMs ?? 0,
-  revision: 1,
-  toldRevision: 0,
-  toldUtcMs: null,
-  ref: null,
-  tries: 0,
-  inFlight: false,
-  maybeTold: false,
+  ...newNotice(
+    `incident-${events[0]?.eventId}`,
+    { kind: 'incident', events, clipId: null },
+    events[0]?.startUtcMs ?? 0,
+  ),
   ...more,
 });
 
