@@ -31,7 +31,11 @@ const config = (port: number, mode: 'events' | 'continuous' = 'continuous') => (
     },
   ],
   storage: {
-    remote: { enabled: true, endpoint: `http://127.0.0.1:${port}`, bucket_name: BUCKET },
+    // One at a time: two under way may arrive in any order.
+    remote: {
+      ...{ enabled: true, endpoint: `http://127.0.0.1:${port}`, bucket_name: BUCKET },
+      max_concurrency: 1,
+    },
   },
 });
 const secrets = { storage: { remote: { access_key_id: S3_KEY, secret_access_key: S3_KEY } } };
