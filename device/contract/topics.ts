@@ -298,7 +298,8 @@ export const TOPICS = {
     }),
   },
   'status.detector': {
-    about: 'State of the detector that all cameras share; `reason`: why it is down, or what it cannot do well.',
+    about:
+      'State of the detector that all cameras share; `reason`: why it is down, or what it cannot do well.',
     retain: true,
     payload: z.object({
       state: z.enum(['starting', 'running', 'down']),
