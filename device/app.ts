@@ -85,6 +85,22 @@ export async function startApp(options: AppOptions): Promise<App> {
   const audit = building.use(new AuditFile(stateDir, log));
   const access = await Access.open({ stateDir, clock, onSetupCode });
   const tls = building.use(await Tls.open({ stateDir, certsDir, names: hostNames, clock, log }));
+  let storage: StorageDesk | null = null;
+  let surfaces: Surfaces | null = null;
+  let telling: Notify | null = null;
+  let bot: BotDesk | null = null;
+  const library = building.use(
+    await openLibrary({
+      dataDir,
+      settings: settings.storage,
+      logLevel,
+      clock,
+      log,
+      meter,
+      onTroubles: () => storage?.hurry(),
+      onCommitted: () => telling?.wake(),
+    }),
+  );
   const broker = building.use(
     await createBus({
       nodeId: settings.nodeId,
@@ -92,7 +108,10 @@ export async function startApp(options: AppOptions): Promise<App> {
       authenticate: authenticateBy(access),
       certificates: tls.of('mqtt'),
       clientCa: tls.authority,
-      stateDir,
+      state: {
+        read: (name) => library.ask('readState', { name }),
+        write: (change) => library.ask('writeState', change),
+      },
       version,
       meter,
       log,
@@ -123,21 +142,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       tell('completed');
     });
 
-  let storage: StorageDesk | null = null;
-  let surfaces: Surfaces | null = null;
-  let telling: Notify | null = null;
-  let bot: BotDesk | null = null;
-  const library = await openLibrary({
-    dataDir,
-    settings: settings.storage,
-    logLevel,
-    clock,
-    log,
-    meter,
-    onTroubles: () => storage?.hurry(),
-    onCommitted: () => telling?.wake(),
-  });
-  staged('analytics', () => library[Symbol.asyncDispose]());
+  staged('analytics', () => library.drain());
   const libraryOf = (module: string): Library => (tester ? troubled(library, module, tester) : library);
 
   const notify = await openNotify({

@@ -1,14 +1,14 @@
 import type { EventEmitter } from 'node:events';
-import { join } from 'node:path';
 import { Aedes } from 'aedes';
 import type { Meter } from '../contract/metrics.ts';
 import type { BridgeSettings, BusSettings } from '../contract/settings.ts';
+import type { StateStore } from '../contract/state-store.ts';
 import type { TlsSource } from '../contract/tls.ts';
 import type { Payload, RequestTopic, TopicName, TopicPattern } from '../contract/topics.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Authenticate } from './access.ts';
-import { Bridge, type BridgeState, type OutgoingMessage } from './bridge.ts';
+import { Bridge, type BridgeState } from './bridge.ts';
 import { Clients } from './clients.ts';
 import { DurableMap } from './durable-map.ts';
 import { Listeners } from './listeners.ts';
@@ -17,7 +17,7 @@ import { createPolicy } from './policy.ts';
 import { Requests, type RequestHandler } from './requests.ts';
 import { createSealer, type SealedMessage } from './sealer.ts';
 import { statusOfBus, systemTopics, type BusNumbers } from './statistics.ts';
-import { Store, type StoredEntry } from './store.ts';
+import { Store } from './store.ts';
 
 export interface Bus extends AsyncDisposable {
   readonly port: number;
@@ -61,8 +61,8 @@ export interface BusOptions {
   readonly anonymous?: BusSettings['anonymous'];
   /** Without it nobody has a name. */
   readonly authenticate?: Authenticate;
-  /** What is kept over a restart goes into files here; without it nothing is. */
-  readonly stateDir?: string;
+  /** Keeps what outlives a restart; without it nothing does. */
+  readonly state?: StateStore;
   readonly tls?: BusSettings['tls'];
   /** Needed for `tls`. */
   readonly certificates?: TlsSource;
@@ -96,6 +96,10 @@ const LIMITS: BusLimits = {
 };
 const SESSIONS: BusSettings['sessions'] = { maxMessages: 1000, maxBytes: 1 << 20, maxAgeMs: 86_400_000 };
 const SYSTEM_MS = 10_000;
+/** What waits for somebody is durable after this. */
+const GATHER_MS = 300;
+/** Most of what is retained is said anew every few seconds, and all of it soon after a start: it spares the card. */
+const RETAINED_MS = 60_000;
 /** How long a stopping bus waits until `offline` has reached its clients. */
 const FAREWELL_MS = 500;
 
@@ -110,7 +114,7 @@ const FAREWELL_MS = 500;
  * client asks for goes to its handler and to no other client.
  */
 export async function createBus(options: BusOptions): Promise<Bus> {
-  const { nodeId, version, meter, log, clock, stateDir } = options;
+  const { nodeId, version, meter, log, clock, state = null } = options;
   const { tls = null, certificates, bridge: bridgeSettings = null, strict = false } = options;
   const limits = { ...LIMITS, ...options.limits };
   const prefix = options.homeAssistant?.prefix ?? null;
@@ -124,10 +128,8 @@ export async function createBus(options: BusOptions): Promise<Bus> {
     meter.count('spyoncino_drops_total', { stage: 'bus', reason });
   };
   await using building = new AsyncDisposableStack();
-  const durable = async <V>(name: string): Promise<DurableMap<V>> =>
-    building.use(
-      await DurableMap.open<V>({ path: stateDir === undefined ? null : join(stateDir, name), clock, log }),
-    );
+  const durable = async <V>(name: string, gatherMs: number): Promise<DurableMap<V>> =>
+    building.use(await DurableMap.open<V>({ name, store: state, gatherMs, clock, log }));
 
   const clients = new Clients();
   const policy = createPolicy({
@@ -142,7 +144,8 @@ export async function createBus(options: BusOptions): Promise<Bus> {
     onRequest: (topic, payload, caller) => void requests.take(topic, payload, caller),
   });
   const store = new Store({
-    map: await durable<StoredEntry>('bus.jsonl'),
+    retained: await durable('bus.retained', RETAINED_MS),
+    sessions: await durable('bus.sessions', GATHER_MS),
     limits: options.sessions ?? SESSIONS,
     clock,
     isConnected: (clientId) => clients.known().some(([{ id }]) => id === clientId),
@@ -216,7 +219,7 @@ export async function createBus(options: BusOptions): Promise<Bus> {
           nodeId,
           version,
           settings: bridgeSettings,
-          map: await durable<OutgoingMessage>('bridge.jsonl'),
+          map: await durable('bus.bridge', GATHER_MS),
           clock,
           log,
           onDrop: drop,

@@ -22,6 +22,7 @@ import {
   remoteVerified,
 } from './remote.ts';
 import { cleanup } from './retention/cleanup.ts';
+import { readState, writeState } from './state.ts';
 import { libraryStats } from './stats.ts';
 import { timeline } from './timeline.ts';
 
@@ -65,6 +66,8 @@ export const OPERATIONS = {
   remoteManifestDue,
   remoteManifest,
   remoteManifestWritten,
+  readState,
+  writeState,
 } satisfies Record<string, (context: LibraryContext, argument: never) => unknown>;
 
 export type Operations = typeof OPERATIONS;

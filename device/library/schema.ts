@@ -276,6 +276,16 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX manifest_due ON manifest (changed_ms) WHERE written < revision;
   `,
+  `
+  -- What other rooms keep over a restart: maps of JSON values, by name.
+  CREATE TABLE state (
+    no            INTEGER PRIMARY KEY,
+    name          TEXT NOT NULL,
+    key           TEXT NOT NULL,
+    value         TEXT NOT NULL,
+    UNIQUE (name, key)
+  ) STRICT;
+  `,
 ];
 
 /** Longer than any clip or segment may be. */
