@@ -26,6 +26,7 @@ import { bridgeModule, DETECTOR, GATEWAY, inputOf, modulesOf, partsOf, STORAGE, 
 import { BotDesk, consumersOf, openNotify } from './notify-desk.ts';
 import { BotAccess, type Notify } from './notify/index.ts';
 import { authenticateBy, hearRequests } from './requests-desk.ts';
+import { PictureDesk } from './picture-desk.ts';
 import type { ConfigKeeper } from './settings/index.ts';
 import { StatusDesk } from './status-desk.ts';
 import { StorageDesk } from './storage-desk.ts';
@@ -212,6 +213,10 @@ export async function startApp(options: AppOptions): Promise<App> {
 
   const { rateLimit } = settings.outputs;
   const original = new OriginalTopics({ bus, dataDir, rateLimit, meter, clock });
+  const pictures = settings.bus.homeAssistant?.pictures
+    ? new PictureDesk({ bus: broker, dataDir, library, log })
+    : null;
+  building.defer(() => pictures?.stop());
   let lastRun = 0;
   const cameras = new Cameras({
     work: tester,
@@ -226,6 +231,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     meter,
     clock,
     log,
+    onStill: (still) => pictures?.take(still),
     onGap: (gap) => storage?.lost(gap),
     onState: (cameraId, state) => {
       if (state === 'running' || state === 'down') settling.said(cameraId);
@@ -347,6 +353,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     tell: (fact) => publishConfigFact(bus, fact),
   });
   announce(settings);
+  pictures?.begin(cameras.ids);
   const watchdog = building.use(new Watchdog({ env, stuck: () => status.stuck(), clock, log }));
   watchdog.start();
 

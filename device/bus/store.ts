@@ -52,6 +52,8 @@ export interface StoreOptions {
 type Ids = Pick<Client, 'id'>;
 type SentPacket = Pick<AedesPublishPacket, 'brokerId' | 'brokerCounter' | 'messageId'>;
 
+/** What is retained and larger (pictures) is not worth its writes: it is said anew after a start. */
+const MAX_KEPT_CHARACTERS = 65_536;
 const MAX_SESSIONS = 64;
 /** A client that was away for so long has other filters when it comes back, if it does. */
 const FORGET_AFTER_MS = 30 * 86_400_000;
@@ -147,7 +149,7 @@ export class Store {
     const text = payload.toString();
     if (text === '') this.#retained.delete(topic);
     else this.#retained.set(topic, text);
-    if (isSystemTopic(topic)) return;
+    if (isSystemTopic(topic) || text.length > MAX_KEPT_CHARACTERS) return;
     if (text === '') this.#o.retained.delete(topic);
     else this.#o.retained.set(topic, text);
   }

@@ -213,6 +213,18 @@ test('what Home Assistant is told goes there too, and what is gone is taken back
   ]);
   await expect.poll(() => told).toEqual(expected);
   await expect.poll(() => here).toEqual(expected);
+  const camera = 'homeassistant/camera/attic/camera_porch_picture';
+  bus.announce([{ topic: `${camera}/config`, payload: { name: 'porch' } }]);
+  bus.showPicture('porch', Buffer.from([0xff, 0xd8, 0xff]));
+  for (const messages of [told, here]) {
+    await expect.poll(() => messages.get(`${camera}/picture`)).toBe('/9j/');
+  }
+  bus.announce([]);
+  for (const messages of [told, here]) {
+    await expect.poll(() => messages.get(`${camera}/picture`)).toBe('');
+  }
+  bus.showPicture('porch', Buffer.alloc(1 << 20));
+  expect(bus.meter.drops('picture_too_large')).toBe(1);
   // Home Assistant says hello on its own topic: nobody minds.
   await local.publishAsync('homeassistant/status', 'online', { qos: 1 });
   expect(bus.meter.drops('publish_refused')).toBe(0);
