@@ -28,6 +28,7 @@ import { BotAccess, type Notify } from './notify/index.ts';
 import { authenticateBy, hearRequests } from './requests-desk.ts';
 import { PictureDesk } from './picture-desk.ts';
 import type { ConfigKeeper } from './settings/index.ts';
+import { stagesOf, whenAllHaveSaid } from './stages.ts';
 import { StatusDesk } from './status-desk.ts';
 import { StorageDesk } from './storage-desk.ts';
 import { openSurfaces, type Surfaces } from './surfaces.ts';
@@ -126,22 +127,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       )
     : null;
   const bus = tester ?? broker;
-  /** Ends with the agent, and says so. */
-  const staged = (phase: (typeof SHUTDOWN)[number], end: () => PromiseLike<void>): void =>
-    building.defer(async () => {
-      const tell = (status: 'starting' | 'completed'): void =>
-        bus.publish('status.shutdown.progress', {
-          phase,
-          phase_index: SHUTDOWN.indexOf(phase),
-          total_phases: SHUTDOWN.length,
-          module: null,
-          status,
-          message: null,
-        });
-      tell('starting');
-      await end();
-      tell('completed');
-    });
+  const staged = stagesOf(building, bus);
 
   staged('analytics', () => library.drain());
   const libraryOf = (module: string): Library => (tester ? troubled(library, module, tester) : library);
@@ -379,20 +365,4 @@ export async function startApp(options: AppOptions): Promise<App> {
   };
 }
 
-/** In this order. */
-const SHUTDOWN = ['inputs', 'storage', 'process', 'outputs', 'analytics'] as const;
-
 const enabled = ({ cameras }: Settings) => cameras.filter((camera) => camera.enabled);
-
-/** Resolves `done` once each of `names` has said something. */
-function whenAllHaveSaid(names: readonly string[]): { done: Promise<void>; said(name: string): void } {
-  const waiting = new Set(names);
-  const { promise, resolve } = Promise.withResolvers<void>();
-  if (waiting.size === 0) resolve();
-  return {
-    done: promise,
-    said(name) {
-      if (waiting.delete(name) && waiting.size === 0) resolve();
-    },
-  };
-}
