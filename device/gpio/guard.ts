@@ -25,6 +25,7 @@ const END_LIMIT_MS = 3000;
 export class Guard {
   /** What the tools complained with; resolves once no process of the group is left. */
   readonly ended: Promise<string>;
+  #wasKilled = false;
   readonly #end = new AbortController();
   readonly #kill: () => void;
 
@@ -66,6 +67,7 @@ export class Guard {
       this.#kill();
     });
     this.ended = exited.then(async () => {
+      this.#wasKilled = child.signalCode !== null;
       gone.abort();
       await hurried.catch(() => {});
       child.stdin.destroy();
@@ -74,6 +76,11 @@ export class Guard {
       lines.close();
       return complaint.trim();
     });
+  }
+
+  /** It could not set the line off. */
+  get wasKilled(): boolean {
+    return this.#wasKilled;
   }
 
   /** The line is set off, then let go; resolves when that is done. */

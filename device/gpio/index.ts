@@ -71,7 +71,7 @@ export class Gpio {
   /** One output, or all of them; resolves when they are off. @throws CodedError GPIO_UNKNOWN */
   async quiet(id: string | null): Promise<readonly string[]> {
     const ids = id === null ? [...this.#outputs.keys()] : [id];
-    await Promise.all(ids.map((each) => this.#slot(each).part?.quiet()));
+    await Promise.all(ids.map(async (each) => this.#slot(each).part?.quiet()));
     return ids;
   }
 

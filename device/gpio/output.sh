@@ -13,20 +13,10 @@
 inactive=$1 active=$2 periods=$3 seconds=$4
 shift 4
 self=$$
-tool=
+tool= watcher=
 # What we say when nobody listens any more must not end us.
 trap "" PIPE
 exec 3<&0
-
-{
-  cat <&3 >/dev/null
-  # Without us nobody would ever end gpioset.
-  kill -TERM "$self" 2>/dev/null || {
-    sleep "$seconds"
-    kill -TERM 0
-  }
-} &
-watcher=$!
 
 finish() {
   status=$1
@@ -38,6 +28,19 @@ finish() {
   exit "$status"
 }
 trap 'finish 0 "$@"' TERM INT HUP
+
+{
+  cat <&3 >/dev/null
+  if kill -TERM "$self" 2>/dev/null; then
+    # A shell may overlook a signal that comes just before it waits.
+    while sleep 0.2 && kill -TERM "$self" 2>/dev/null; do :; done
+  else
+    # Without us nobody would ever end gpioset.
+    sleep "$seconds"
+    kill -TERM 0
+  fi
+} &
+watcher=$!
 
 if [ -n "$periods" ]; then
   gpioset "$@" --banner --toggle "$periods" "$active" 3<&- &

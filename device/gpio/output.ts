@@ -16,6 +16,8 @@ export interface OutputOptions extends LineOptions {
 
 /** A run that takes so much longer than it may is ended by force. */
 const LATE_MS = 1500;
+/** A pause that lets nothing spin. */
+const AT_ONCE_MS = 50;
 /** Until a line is ours, or not. */
 const START_LIMIT_MS = 5000;
 interface Wanted {
@@ -49,6 +51,8 @@ export class GpioOutput implements Part {
   #wanted: Wanted | null = null;
   #areToolsThere = false;
   #isHeld = false;
+  /** A guard was killed, and no other one has set the line off since. */
+  #mayBeOn = false;
   #fault: ErrorReport | null = null;
   /** Of the run that goes on. */
   #endUtcMs: number | null = null;
@@ -138,8 +142,9 @@ export class GpioOutput implements Part {
       meter.count('spyoncino_child_exits_total', { child: 'gpio', reason: fault.code });
       this.#areToolsThere = false;
       this.#fault = fault.report();
-      await clock.sleep(delays.next().value, signal).catch(() => {});
+      await clock.sleep(this.#mayBeOn ? AT_ONCE_MS : delays.next().value, signal).catch(() => {});
     }
+    if (this.#mayBeOn) await this.#setOff();
     this.#wanted?.answer.reject(new CodedError('GPIO_PAUSED', settings.id));
     this.#wanted = null;
   }
@@ -163,6 +168,7 @@ export class GpioOutput implements Part {
           this.#ranOut();
         } else if (!this.#isHeld) {
           this.#isHeld = true;
+          this.#mayBeOn = false;
           this.#fault = null;
           held.resolve();
           if (wanted) this.#began(wanted);
@@ -194,9 +200,17 @@ export class GpioOutput implements Part {
     over.abort();
     this.#guard = null;
     this.#isHeld = false;
+    this.#mayBeOn ||= guard.wasKilled;
     this.#ranOut();
     await Promise.all(watches);
     return this.#isExpected ? null : faultOf(complaint, settings);
+  }
+
+  /** A guard that has nothing else to do. */
+  async #setOff(): Promise<void> {
+    const { clock, path, settings } = this.#o;
+    const args = argumentsOf(settings, []);
+    await new Guard({ ...{ script: 'output.sh', args, path, clock }, onLine: () => {} }).end();
   }
 
   #began({ run, answer }: Wanted): void {

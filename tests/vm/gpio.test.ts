@@ -65,10 +65,11 @@ test('the siren ends when any of the processes that hold it is killed', () => {
   expect(fact('guardKilled')).toBe('off');
 });
 
-test('the siren ends when the agent is killed, nothing is left behind, and the next start is silent', () => {
-  expect(fact('agentKilled')).toEqual({ tools: 0, guards: 0 });
+test('the siren ends when the agent is killed, and what guards it, too; the next start is silent', () => {
+  expect(fact('agentKilled')).toBe('off');
   expect(fact('restarted')).toBe('off');
-  expect(fact('bothKilled')).toBe('off');
+  expect(fact('bothKilled')).toBe('on');
+  expect(fact('listEnded')).toBe('off');
 });
 
 test('a chip that is pulled out is reported as missing, and comes back by itself', () => {

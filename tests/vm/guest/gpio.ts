@@ -168,23 +168,30 @@ try {
   await until('rest', () => holder.said.filter(({ run }) => run === 'ended').length === 4);
 
   await sound(holder);
+  // Held, it is on all the same; let go, it stays as it was set, as on most chips.
+  chip.pull(SIREN, 'down');
   holder.process.kill('SIGKILL');
-  await until('the last of its processes', () => processes(GPIOSET).length === 0);
-  tell({ agentKilled: { tools: processes(GPIOSET).length, guards: processes(GUARD).length } });
+  await until('silence', isOff);
+  await until('the last of its processes', () =>
+    [GPIOSET, GUARD].every((name) => processes(name).length === 0),
+  );
+  tell({ agentKilled: isOn() ? 'on' : 'off' });
 
-  // Both at once: the tool's own list ends off; with a pull to the other side nobody else could have done it.
   chip.pull(SIREN, 'up');
   holder = startHolder(settings);
   await until('silence at the restart', isOff);
   tell({ restarted: 'off' });
   await sound(holder);
+  // The agent and what guards the line at once: the tool goes on through its list, which ends off.
   holder.process.kill('SIGSTOP');
   for (const pid of processes(GUARD)) process.kill(pid, 'SIGKILL');
   holder.process.kill('SIGKILL');
   chip.pull(SIREN, 'down');
+  await until('the death of the agent', () => holder.process.signalCode !== null);
+  tell({ bothKilled: isOn() ? 'on' : 'off' });
   await until('the end of the list', isOff);
   await until('the last of its processes', () => processes(GPIOSET).length === 0);
-  tell({ bothKilled: 'off' });
+  tell({ listEnded: 'off' });
 
   chip.pull(SIREN, 'up');
   holder = startHolder(settings);
