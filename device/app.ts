@@ -16,6 +16,7 @@ import type { Module } from './contract/modules.ts';
 import type { CameraSettings, DetectionSettings, Settings } from './contract/settings.ts';
 import { Access, AuditFile, CommandDoor } from './control/index.ts';
 import { DetectDesk, publishDetectorState } from './detect-desk.ts';
+import { GpioDesk } from './gpio-desk.ts';
 import { createHandlers } from './handlers.ts';
 import { createMeter, mergeMetrics, serveMetrics, Watchdog } from './health/index.ts';
 import type { Clock } from './kernel/clock.ts';
@@ -132,8 +133,13 @@ export async function startApp(options: AppOptions): Promise<App> {
   staged('analytics', () => library.drain());
   const libraryOf = (module: string): Library => (tester ? troubled(library, module, tester) : library);
 
+  const gpio = new GpioDesk({ settings: settings.gpio, bus, env, meter, clock, log });
+  await gpio.start();
+  // Whoever may switch an output on has stopped before.
+  building.defer(() => gpio.stop());
   const notify = await openNotify({
     config,
+    gpio,
     library,
     bus,
     tester,
@@ -251,6 +257,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         uploads.module(),
         ...(surfaces?.modules ?? []),
         ...notify.modules,
+        ...gpio.modules,
         ...(bot ? [bot.module] : []),
         ...bridgeModule(broker),
         ...(tester
@@ -283,6 +290,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       botAccess,
       status,
       uploads,
+      gpio,
       config,
       toggleScenario:
         tester &&
@@ -298,6 +306,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   });
 
   hearRequests(broker, door);
+  gpio.serve(door);
   const open = building.use(
     await openSurfaces({
       settings,
@@ -326,7 +335,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   chat.start();
   status.start();
   const changeable = {
-    ...{ broker, cameras, chat, detector, notify, original, uploads, tellConsumers },
+    ...{ broker, cameras, chat, detector, gpio, notify, original, uploads, tellConsumers },
     storage: storageDesk,
   };
   config.serve({

@@ -2,6 +2,7 @@ import type { Bus, OriginalTopics } from './bus/index.ts';
 import type { Cameras } from './cameras.ts';
 import type { DetectionSettings, Settings } from './contract/settings.ts';
 import type { DetectDesk } from './detect-desk.ts';
+import type { GpioDesk } from './gpio-desk.ts';
 import type { Slot } from './kernel/slot.ts';
 import type { BotDesk } from './notify-desk.ts';
 import type { Notify } from './notify/index.ts';
@@ -17,6 +18,7 @@ export interface ChangeableParts {
   readonly notify: Notify;
   readonly chat: BotDesk;
   readonly uploads: UploadDesk;
+  readonly gpio: GpioDesk;
   readonly broker: Bus;
   /** Who takes from the outbox may be others now. */
   readonly tellConsumers: () => void;
@@ -28,7 +30,7 @@ export async function applyChange(
   { steps }: ChangePlan,
   now: Settings,
 ): Promise<void> {
-  const { broker, cameras, chat, detector, notify, original, storage, tellConsumers, uploads } = parts;
+  const { broker, cameras, chat, detector, gpio, notify, original, storage, tellConsumers, uploads } = parts;
   for (const step of steps) {
     if (step.kind === 'service') {
       if (step.service === 'detector') await detector.restart(now.detection);
@@ -37,6 +39,7 @@ export async function applyChange(
         await notify.configure(now.outputs.notify);
         await chat.configure(now.outputs.notify.bot);
       }
+      if (step.service === 'gpio') await gpio.configure(now.gpio);
       if (step.service === 'uploads') {
         await uploads.restart(now.remote);
         tellConsumers();

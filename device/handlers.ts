@@ -3,6 +3,7 @@ import { CodedError } from './contract/errors.ts';
 import type { Cursor, EventSummary, Page } from './contract/library.ts';
 import { moduleName, type Module } from './contract/modules.ts';
 import type { Handlers, Order } from './control/index.ts';
+import type { GpioDesk } from './gpio-desk.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Library } from './library/index.ts';
 import type { BotAccess, Notify } from './notify/index.ts';
@@ -20,6 +21,7 @@ export interface HandlersOptions {
   readonly botAccess: BotAccess;
   readonly status: Pick<StatusDesk, 'health'>;
   readonly uploads: UploadDesk;
+  readonly gpio: GpioDesk;
   readonly config: ConfigKeeper;
   /** null while the resilience tester is not loaded. */
   readonly toggleScenario: ((name: string, enabled: boolean) => void) | null;
@@ -145,6 +147,12 @@ export function createHandlers(o: HandlersOptions): Handlers {
       const results = await o.notify.test(channel ?? null);
       return { ok: results.every(({ error }) => error === null), results };
     },
+
+    'gpio.pulse': async ({ arguments: { output, seconds } }) => {
+      const { started, endUtcMs } = await o.gpio.pulse(output, seconds === undefined ? null : seconds * 1000);
+      return { output, started, end_ts: endUtcMs };
+    },
+    'gpio.stop': async ({ arguments: { output } }) => ({ outputs: await o.gpio.quiet(output ?? null) }),
 
     'system.status': () => o.status.health(),
     'telegram.users': async ({ arguments: wanted }) => {

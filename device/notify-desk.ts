@@ -4,6 +4,7 @@ import { notifierId, type BotSettings } from './contract/notify.ts';
 import type { Door } from './contract/commands.ts';
 import { CodedError } from './contract/errors.ts';
 import type { Module } from './contract/modules.ts';
+import type { GpioDesk } from './gpio-desk.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Log } from './kernel/log.ts';
 import type { Consumers, Library, OutboxKind } from './library/index.ts';
@@ -15,6 +16,7 @@ export interface NotifyDeskOptions {
   readonly config: ConfigKeeper;
   readonly library: Library;
   readonly bus: Pick<Bus, 'publish'>;
+  readonly gpio: GpioDesk;
   /** null while it is not loaded. */
   readonly tester: ResilienceTester | null;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -36,6 +38,7 @@ export function openNotify({
   config,
   library,
   bus,
+  gpio,
   env,
   tester,
   ...rest
@@ -49,6 +52,7 @@ export function openNotify({
     cameraName: (cameraId) =>
       config.current.settings.cameras.find((camera) => camera.cameraId === cameraId)?.name ?? cameraId,
     hold: async (channel, signal) => tester?.hold(`notify.${channel}.send`, notifierId(channel), signal),
+    pulse: (output) => gpio.tell(output),
     isStandby: isStandby(env),
     store: {
       take: (consumer) => library.ask('outboxTake', { consumer, limit: LIMIT }),

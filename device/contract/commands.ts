@@ -148,6 +148,19 @@ export const COMMANDS = {
     target: null,
     arguments: z.strictObject({ channel: z.enum(CHANNELS).optional() }),
   },
+  'gpio.pulse': {
+    about:
+      'Runs a GPIO output: its pattern, or on for `seconds`; never longer than its `max_on_seconds`. One that runs already goes on as it was.',
+    role: 'operator',
+    target: null,
+    arguments: z.strictObject({ output: z.string(), seconds: z.number().min(0.01).max(3600).optional() }),
+  },
+  'gpio.stop': {
+    about: 'Switches a GPIO output off, or all of them.',
+    role: 'operator',
+    target: null,
+    arguments: z.strictObject({ output: z.string().optional() }),
+  },
   'system.status': {
     about: 'How all modules are: the same as status.health.summary.',
     role: 'viewer',

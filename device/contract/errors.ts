@@ -336,6 +336,57 @@ export const ERRORS = {
     means: 'This node stands by (SPYONCINO_STANDBY): another one tells people.',
     advice: 'Start it without SPYONCINO_STANDBY when it is to tell them itself.',
   },
+  GPIO_TOOL_MISSING: {
+    fault: 'operator',
+    means: 'The tools by which GPIO lines are reached are not installed.',
+    advice: 'Install the package `gpiod`, version 2 or later; it is looked for again by itself.',
+  },
+  GPIO_TOOL_OLD: {
+    fault: 'operator',
+    means: 'The tools by which GPIO lines are reached are too old.',
+    advice: 'Version 2 or later of the package `gpiod` is needed: Debian 13 has it, Debian 12 has not.',
+  },
+  GPIO_CHIP_MISSING: {
+    fault: 'operator',
+    means: 'There is no such GPIO chip.',
+    advice:
+      '`gpiodetect` lists all chips; plug it in, or name another in config.yaml. It is looked for by itself.',
+  },
+  GPIO_LINE_UNKNOWN: {
+    fault: 'operator',
+    means: 'The GPIO chip has no such line, or the line cannot do what is asked of it.',
+    advice: '`gpioinfo` lists all lines; mend `line`, `bias` or `drive` in config.yaml.',
+  },
+  GPIO_LINE_BUSY: {
+    fault: 'operator',
+    means: 'Something else uses the GPIO line.',
+    advice: '`gpioinfo` says who: stop it, or use another line. It is tried again by itself.',
+  },
+  GPIO_DENIED: {
+    fault: 'operator',
+    means: 'The agent may not use the GPIO chip.',
+    advice: 'Add the agent’s user to the group `gpio`, or whichever owns /dev/gpiochip*, and start it again.',
+  },
+  GPIO_FAILED: {
+    fault: 'operator',
+    means: 'A GPIO line cannot be held.',
+    advice: 'See the message; it is tried again by itself.',
+  },
+  GPIO_UNKNOWN: {
+    fault: 'peer',
+    means: 'There is no GPIO output of this name.',
+    advice: 'They are listed under `gpio.outputs` in config.yaml.',
+  },
+  GPIO_PAUSED: {
+    fault: 'operator',
+    means: 'The GPIO output is paused, so it stays off.',
+    advice: '`pipeline.resume` with the same module lets it run again.',
+  },
+  GPIO_RESTING: {
+    fault: 'operator',
+    means: 'The GPIO output ran just now and rests before it may run again.',
+    advice: 'Ask again in a moment; `rest_seconds` of the output says how long.',
+  },
   S3_CREDENTIALS_MISSING: {
     fault: 'operator',
     means: 'There are no keys for the server with the bucket.',

@@ -3,7 +3,7 @@ import type { ErrorReport } from './errors.ts';
 import type { EventSummary } from './library.ts';
 
 /** Ways by which people are told. */
-export const CHANNELS = ['telegram', 'webhook', 'email'] as const;
+export const CHANNELS = ['telegram', 'webhook', 'email', 'gpio'] as const;
 export type ChannelName = (typeof CHANNELS)[number];
 
 /** The module that tells by this way. */
@@ -113,6 +113,12 @@ export interface EmailSettings extends ChannelSettings {
   readonly maxAttachmentBytes: number;
 }
 
+/** Sirens and lights: they say that something happens, not what. */
+export interface GpioChannelSettings extends ChannelSettings {
+  /** Ids of outputs. */
+  readonly outputs: readonly string[];
+}
+
 export interface NotifySettings {
   /** Events join an incident that is not quiet for longer than this. */
   readonly groupMs: number;
@@ -126,6 +132,7 @@ export interface NotifySettings {
   readonly telegram: TelegramSettings;
   readonly webhook: WebhookSettings;
   readonly email: EmailSettings;
+  readonly gpio: GpioChannelSettings;
 }
 
 /** One event as incidents remember it. */

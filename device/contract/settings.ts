@@ -6,6 +6,7 @@ import type { Role } from './access.ts';
 import type { Box, Polygon } from './geometry.ts';
 import type { BackendName } from './detect.ts';
 import type { Trouble } from './modules.ts';
+import type { GpioSettings } from './gpio.ts';
 import type { NotifySettings } from './notify.ts';
 import type { RemoteKind } from './sync.ts';
 
@@ -254,6 +255,7 @@ export interface Settings {
     readonly rateLimit: { readonly maxEvents: number; readonly perMs: number };
     readonly notify: NotifySettings;
   };
+  readonly gpio: GpioSettings;
   readonly resilience: {
     /** Whether the tester stands on the bus at all; its scenarios may then be armed at run time. */
     readonly enabled: boolean;

@@ -437,6 +437,31 @@ export const TOPICS = {
     retain: false,
     payload: notification,
   },
+  'notify.gpio.queued': {
+    about: 'An incident is to be told by a siren or light.',
+    retain: false,
+    payload: notification,
+  },
+  'notify.gpio.sent': { about: 'The siren or light runs.', retain: false, payload: notification },
+  'notify.gpio.failed': {
+    about: 'An attempt failed; see notify.telegram.failed.',
+    retain: false,
+    payload: notification,
+  },
+  'gpio.triggered': {
+    about: 'An input saw what it waits for; what follows is asked for by commands.',
+    retain: false,
+    payload: z.object({ input: z.string(), edge: z.enum(['rising', 'falling']) }),
+  },
+  'gpio.output': {
+    about: 'An output begins to run, or is off again.',
+    retain: false,
+    payload: z.object({
+      output: z.string(),
+      state: z.enum(['started', 'ended']),
+      end_ts: utcMs.meta({ description: 'when it is off for good' }),
+    }),
+  },
   'status.shutdown.progress': {
     about: 'The agent stops: which part, and how far it is.',
     retain: false,

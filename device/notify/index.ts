@@ -13,6 +13,7 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import { TaskSet } from '../kernel/tasks.ts';
 import { ArmKeeper } from './arm.ts';
+import type { Pulse } from './gpio.ts';
 import { consumerOf, type NoticeStore } from './ledger.ts';
 import { Notifier, type PolicyOf } from './notifier.ts';
 import { isTold } from './routing.ts';
@@ -35,6 +36,8 @@ export interface NotifyOptions {
   /** Who takes from the outbox is not the same as before. */
   readonly onConsumers: () => void;
   readonly hold: (channel: ChannelName, signal: AbortSignal) => Promise<void>;
+  /** Runs a GPIO output. */
+  readonly pulse: Pulse;
   readonly publish: (
     topic: `notify.${ChannelName}.${Outcome}`,
     payload: Payload<'notify.webhook.sent'>,
@@ -60,7 +63,7 @@ export class Notify {
   readonly #tasks: TaskSet;
 
   private constructor(options: NotifyOptions, arm: ArmKeeper) {
-    const { clock, dataDir, hold, isStandby, log, meter, nodeId, publish, settings, store } = options;
+    const { clock, dataDir, hold, isStandby, log, meter, nodeId, publish, pulse, settings, store } = options;
     this.#o = options;
     this.arm = arm;
     this.#tasks = new TaskSet((name, error) =>
@@ -70,7 +73,7 @@ export class Notify {
     this.#notifiers = CHANNELS.map(
       (channel) =>
         new Notifier({
-          ...{ channel, dataDir, hold, isStandby, words, store, meter, clock, log },
+          ...{ channel, dataDir, hold, isStandby, pulse, words, store, meter, clock, log },
           publish: (outcome, payload) => publish(`notify.${channel}.${outcome}`, payload),
         }),
     );

@@ -1,11 +1,13 @@
 import { CodedError, type ErrorReport } from '../contract/errors.ts';
 import type { Module, ModuleHealth, ModulePausing } from '../contract/modules.ts';
 import { notifierId, type ChannelName, type Notice, type NotifySettings } from '../contract/notify.ts';
+import type { Pulse } from './gpio.ts';
 import { Lane, type LaneOptions, type LanePolicy } from './lane.ts';
 import { receiversOf, type Receivers } from './receivers.ts';
 
 export interface NotifierOptions extends Omit<LaneOptions, 'channel' | 'name' | 'receiver' | 'policy'> {
   readonly channel: ChannelName;
+  readonly pulse: Pulse;
   /** This node only stands by: another one tells. */
   readonly isStandby: boolean;
 }
@@ -50,7 +52,7 @@ export class Notifier implements Module, ModulePausing {
 
   /** Lanes whose receiver stays the same go on; what waits for the others waits in the index. */
   async configure(settings: NotifySettings, policyOf: PolicyOf): Promise<void> {
-    const { channel, clock } = this.#o;
+    const { channel, clock, pulse } = this.#o;
     const { route: _route, rateLimit: _rateLimit, ...own } = settings[channel];
     const policy: LanePolicy = { ...policyOf(settings, channel), quiet: () => this.#quiet() };
     const identity = JSON.stringify(own);
@@ -62,7 +64,7 @@ export class Notifier implements Module, ModulePausing {
     this.#identity = identity;
     await this.stop();
     this.#receivers = own.enabled
-      ? receiversOf(settings, channel, clock)
+      ? receiversOf(settings, channel, clock, pulse)
       : { byName: new Map(), trouble: null };
     for (const [name, receiver] of this.#receivers.byName) {
       const lane = new Lane({ ...this.#o, name, receiver, policy });

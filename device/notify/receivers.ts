@@ -3,6 +3,7 @@ import { CodedError, type ErrorReport } from '../contract/errors.ts';
 import type { ChannelName, NotifySettings } from '../contract/notify.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Receiver } from './delivery.ts';
+import { gpioReceiver, type Pulse } from './gpio.ts';
 import { emailReceiver } from './email.ts';
 import { telegramReceiver } from './telegram.ts';
 import { webhookReceiver } from './webhook.ts';
@@ -14,7 +15,7 @@ export interface Receivers {
   readonly trouble: ErrorReport | null;
 }
 
-type Find = (settings: NotifySettings, clock: Clock) => Receivers;
+type Find = (settings: NotifySettings, clock: Clock, pulse: Pulse) => Receivers;
 
 const FIND: Readonly<Record<ChannelName, Find>> = {
   webhook({ webhook }, clock) {
@@ -39,11 +40,19 @@ const FIND: Readonly<Record<ChannelName, Find>> = {
     if (recipients.length === 0) return missing('outputs.email.recipients in config.yaml');
     return found([['email', emailReceiver({ ...email, host })]]);
   },
+  gpio({ gpio: { outputs } }, _clock, pulse) {
+    if (outputs.length === 0) return missing('outputs.gpio.outputs in config.yaml');
+    return found(outputs.map((output) => [`gpio-${output}`, gpioReceiver(output, pulse)]));
+  },
 };
 
 /** Everybody that a channel tells, as the settings say. */
-export const receiversOf = (settings: NotifySettings, channel: ChannelName, clock: Clock): Receivers =>
-  FIND[channel](settings, clock);
+export const receiversOf = (
+  settings: NotifySettings,
+  channel: ChannelName,
+  clock: Clock,
+  pulse: Pulse,
+): Receivers => FIND[channel](settings, clock, pulse);
 
 /** The name of a lane stays the same when others are added, and says nothing of whose chat it is. */
 const shortHash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 8);

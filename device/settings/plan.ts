@@ -2,7 +2,7 @@ import type { CameraSettings, Settings } from '../contract/settings.ts';
 import { canonicalJson } from './fingerprint.ts';
 
 /** A part of the running agent that is built from a slice of the settings, and can be built anew by itself. */
-export type Service = 'detector' | 'storage' | 'uploads' | 'outputs';
+export type Service = 'detector' | 'storage' | 'uploads' | 'outputs' | 'gpio';
 
 export type Step =
   | {
@@ -54,6 +54,7 @@ const SERVICES: readonly { service: Service; slice: (settings: Settings) => unkn
   { service: 'detector', slice: ({ detection }) => detection },
   { service: 'storage', slice: ({ storage }) => storage },
   { service: 'uploads', slice: ({ remote }) => remote },
+  { service: 'gpio', slice: ({ gpio }) => gpio },
   { service: 'outputs', slice: ({ outputs }) => outputs },
 ];
 

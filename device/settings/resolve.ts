@@ -11,6 +11,7 @@ import {
   type Settings,
   type SourceSettings,
 } from '../contract/settings.ts';
+import { resolveGpio } from './resolve-gpio.ts';
 import { resolveNotify } from './resolve-outputs.ts';
 import { sourcesOf, type CameraConfig, type Config, type Secrets } from './schema.ts';
 
@@ -47,6 +48,7 @@ export function resolveSettings(config: Config, secrets: Secrets, around: Surrou
       },
       notify: resolveNotify(config, secrets, around.configDir),
     },
+    gpio: resolveGpio(config.gpio),
     resilience: {
       enabled: system.resilience.enabled,
       scenarios: system.resilience.scenarios.map(

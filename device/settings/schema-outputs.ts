@@ -127,6 +127,12 @@ export const outputs = z.strictObject({
     })
     .prefault({})
     .meta(help('User name and password are in secrets.yaml')),
+  gpio: z
+    .strictObject({
+      ...common,
+      outputs: z.array(id).max(16).default([]).meta(help('Ids of `gpio.outputs`: sirens, lights')),
+    })
+    .prefault({}),
 });
 
 /** secrets.yaml: what channels need, beside the names that the original system used. */

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { bus } from './schema-bus.ts';
+import { gpio } from './schema-gpio.ts';
 import { outputs, outputSecrets } from './schema-outputs.ts';
 import { remote, remoteSecrets } from './schema-remote.ts';
 import {
@@ -289,6 +290,7 @@ export const config = z.strictObject({
     })
     .prefault({}),
   outputs: outputs.prefault({}),
+  gpio: gpio.prefault({}),
   storage: z
     .strictObject({
       path: words.optional().meta(help('Data directory, relative to this file; --data-dir wins over it')),

@@ -16,6 +16,7 @@ export function warningsOf(config: Config, secrets: Secrets): string[] {
         const meant = nearest(id, ids);
         return `secrets of camera "${id}" are not used: there is no such camera${meant ? `; did you mean ${meant}?` : ''}`;
       }),
+    ...unknownNames(config),
     ...(isLoopback(config.bus.host)
       ? []
       : [
@@ -37,6 +38,26 @@ function unusedKeys(camera: CameraConfig): string[] {
     default:
       return given(['username']);
   }
+}
+
+/** What GPIO lines and the channel name, but is not there. */
+function unknownNames({ cameras, gpio, outputs }: Config): string[] {
+  const outputIds = gpio.outputs.map(({ id }) => id);
+  const cameraIds = cameras.map(({ camera_id }) => camera_id);
+  const missing = (where: string, what: string, names: readonly string[], known: readonly string[]) =>
+    names
+      .filter((name) => !known.includes(name))
+      .map((name) => {
+        const meant = nearest(name, known);
+        return `${where}: there is no ${what} "${name}"${meant ? `; did you mean ${meant}?` : ''}`;
+      });
+  return [
+    ...missing('outputs.gpio.outputs', 'output', outputs.gpio.outputs, outputIds),
+    ...gpio.inputs.flatMap(({ event, id, pulse }) => [
+      ...missing(`gpio.inputs.${id}.event`, 'camera', event?.cameras ?? [], cameraIds),
+      ...missing(`gpio.inputs.${id}.pulse`, 'output', pulse ? [pulse] : [], outputIds),
+    ]),
+  ];
 }
 
 const isLoopback = (host: string): boolean =>

@@ -5,6 +5,7 @@ import { globSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
+import type { Suite } from './suite.ts';
 
 const run = promisify(execFile);
 const MAX_MODULE_BYTES = 64 * 1024 * 1024;
@@ -16,6 +17,8 @@ export interface Kernel {
   readonly image: string;
   /** Module name (with `_`) → file. */
   readonly modules: ReadonlyMap<string, string>;
+  /** Names of those that need not be loaded. */
+  readonly builtIn: ReadonlySet<string>;
 }
 
 /** Downloads once per kernel version into `cacheDir`; later calls only ask apt for the version. */
@@ -35,12 +38,33 @@ export async function fetchKernel(cacheDir: string): Promise<Kernel> {
       await rm(work, { recursive: true });
     }
   }
-  const [image] = globSync('boot/vmlinuz-*', { cwd: dir });
-  if (!image) throw new Error(`${name} holds no kernel image`);
+  return kernelIn(dir);
+}
+
+/** Where Debian's kernel of today, which comes in several packages, has its parts. */
+const NEWER_MEMBERS = ['./usr/lib/modules/*/vmlinuz'];
+const NEWER_BUILT_IN = ['virtio_pci'];
+const NEWER = 'trixie-backports';
+
+/** The kernel of Debian 13's backports: the first of Debian's with simulated GPIO chips. */
+export async function fetchNewerKernel(suite: Suite, cacheDir: string): Promise<Kernel> {
+  const [image] = /linux-image-\d\S*/.exec(await suite.dependsOf('linux-image-amd64', NEWER)) ?? [];
+  if (!image) throw new Error('apt knows no newer linux-image-amd64');
+  const dir = join(cacheDir, image);
+  const packages = ['binary', 'modules'].map((part) => image.replace('image', part));
+  const members = [...MODULE_DIRS, 'drivers/gpio'].map((name) => `*/kernel/${name}/*`);
+  await suite.unpack(packages, NEWER, dir, [...NEWER_MEMBERS, ...members]);
+  return kernelIn(dir, NEWER_BUILT_IN);
+}
+
+function kernelIn(dir: string, builtIn: readonly string[] = []): Kernel {
+  const [image] = globSync(['boot/vmlinuz-*', 'usr/lib/modules/*/vmlinuz'], { cwd: dir });
+  if (!image) throw new Error(`${basename(dir)} holds no kernel image`);
   const files = globSync('**/*.ko*', { cwd: dir });
   return {
     image: join(dir, image),
     modules: new Map(files.map((file) => [moduleName(file), join(dir, file)])),
+    builtIn: new Set(builtIn),
   };
 }
 
@@ -52,7 +76,7 @@ export async function collectModules(
 ): Promise<readonly string[]> {
   const order: string[] = [];
   const visit = async (name: string): Promise<void> => {
-    if (order.includes(`${name}.ko`)) return;
+    if (order.includes(`${name}.ko`) || kernel.builtIn.has(name)) return;
     const file = kernel.modules.get(name);
     if (!file) throw new Error(`this kernel has no module ${name}`);
     const copy = join(target, `${name}.ko`);

@@ -9,7 +9,7 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { requirePackages } from '../harness/packages.ts';
-import { collectModules, fetchKernel } from './kernel.ts';
+import { collectModules, fetchKernel, type Kernel } from './kernel.ts';
 
 requirePackages(['qemu-system-x86', 'busybox-static', 'cpio']);
 
@@ -19,6 +19,10 @@ export interface MachineOptions {
   /** Kernel modules to load, with their parameters. */
   readonly modules: readonly { readonly name: string; readonly parameters?: string }[];
   readonly cacheDir: string;
+  /** That of this machine's Debian when undefined. */
+  readonly kernel?: Kernel;
+  /** In which the script runs, beside its own. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
 }
 
@@ -35,7 +39,7 @@ const TRANSPORT = ['virtio_pci', '9p', '9pnet_virtio'];
 export async function runInMachine(options: MachineOptions): Promise<MachineResult> {
   const dir = await mkdtemp(join(tmpdir(), 'spyoncino-vm-'));
   try {
-    const kernel = await fetchKernel(options.cacheDir);
+    const kernel = options.kernel ?? (await fetchKernel(options.cacheDir));
     const root = join(dir, 'root');
     for (const name of ['bin', 'dev', 'host', 'modules', 'proc', 'sys']) {
       await mkdir(join(root, name), { recursive: true });
@@ -67,7 +71,7 @@ export async function runInMachine(options: MachineOptions): Promise<MachineResu
 }
 
 /** The guest's first and only process. */
-function init({ script, modules }: MachineOptions, order: readonly string[]): string {
+function init({ env = {}, script, modules }: MachineOptions, order: readonly string[]): string {
   const parameters = new Map(modules.map(({ name, parameters }) => [`${name}.ko`, parameters ?? '']));
   return `#!/bin/busybox sh
 bb=/bin/busybox
@@ -79,6 +83,9 @@ $bb mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose,ro hos
 $bb mkdir /dev/shm
 $bb mount -t tmpfs tmp /dev/shm
 export TMPDIR=/dev/shm
+${Object.entries(env)
+  .map(([name, value]) => `export ${name}=${quote(value)}`)
+  .join('\n')}
 for name in dev proc sys; do $bb mount --rbind /$name /host/$name; done
 $bb stty -F /dev/ttyS1 raw
 cd /host

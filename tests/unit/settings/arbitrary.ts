@@ -88,6 +88,18 @@ const camera: fc.Arbitrary<CameraInput> = fc
   )
   .map(([named, from, rest]) => Object.assign(named, from, rest));
 
+const line = {
+  line: fc.oneof(fc.integer({ min: 0, max: 53 }), fc.constant('GPIO17')),
+  active_low: fc.boolean(),
+};
+const output = fc
+  .tuple(
+    fc.record({ id, line: line.line }),
+    some({ active_low: line.active_low, times: fc.integer({ min: 1, max: 9 }) }),
+  )
+  .map(([named, rest]) => Object.assign(named, rest));
+const input = fc.record({ id, ...line, arm_mode: fc.constantFrom('home' as const, 'away' as const) });
+
 export const configs: fc.Arbitrary<ConfigInput> = some({
   node: some({ id }),
   cameras: fc.uniqueArray(camera, {
@@ -120,6 +132,10 @@ export const configs: fc.Arbitrary<ConfigInput> = some({
   }),
   metrics: some({ host: fc.constantFrom('127.0.0.1', '0.0.0.0'), port }),
   system: some({ logging: some({ log_level: fc.constantFrom('debug' as const, 'WARNING' as const) }) }),
+  gpio: some({
+    outputs: fc.uniqueArray(output, { maxLength: 3, selector: (each) => each.id }),
+    inputs: fc.uniqueArray(input, { maxLength: 3, selector: (each) => each.id }),
+  }),
   storage: some({
     path: words,
     // Text is taken from the environment as it is, so null can be said in a file only.

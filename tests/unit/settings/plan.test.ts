@@ -100,6 +100,7 @@ test('every section of the file is somebody’s business', () => {
     'system',
     'dashboards',
     'outputs',
+    'gpio',
     'storage',
   ]);
 });
