@@ -8,6 +8,7 @@ import { commitNotices, listAttempts, openNotices, pruneNotices } from './notice
 import { markUploaded, outboxDone, outboxTake, registerConsumers } from './outbox.ts';
 import { protect } from './protect.ts';
 import { reconcile } from './reconcile.ts';
+import { remoteBackfill } from './remote-backfill.ts';
 import { remoteManifest, remoteManifestDue, remoteManifestWritten } from './remote-manifest.ts';
 import {
   remoteBacklog,
@@ -18,6 +19,7 @@ import {
   remoteMissing,
   remoteNext,
   remoteReady,
+  remoteSeal,
   remoteUploading,
   remoteVerified,
 } from './remote.ts';
@@ -55,6 +57,7 @@ export const OPERATIONS = {
   remoteEnrol,
   remoteNext,
   remoteReady,
+  remoteSeal,
   remoteUploading,
   remoteVerified,
   remoteFailed,
@@ -65,6 +68,7 @@ export const OPERATIONS = {
   remoteManifestDue,
   remoteManifest,
   remoteManifestWritten,
+  remoteBackfill,
 } satisfies Record<string, (context: LibraryContext, argument: never) => unknown>;
 
 export type Operations = typeof OPERATIONS;

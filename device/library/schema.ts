@@ -276,6 +276,16 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX manifest_due ON manifest (changed_ms) WHERE written < revision;
   `,
+  `
+  -- JSON (contract/sync.ts, RemoteSeal): how it is being encrypted. A secret, and gone once the object is there.
+  ALTER TABLE remote ADD COLUMN seal TEXT;
+  -- JSON (contract/sync.ts, RemoteSealed): what lies there, where that is not the file itself.
+  ALTER TABLE remote ADD COLUMN sealed TEXT;
+  -- It was recorded before anybody wanted it copied.
+  ALTER TABLE remote ADD COLUMN is_backfill INTEGER NOT NULL DEFAULT 0;
+  CREATE INDEX remote_backfill ON remote (kind, no)
+    WHERE is_backfill AND state IN ('local', 'queued', 'uploading');
+  `,
 ];
 
 /** Longer than any clip or segment may be. */

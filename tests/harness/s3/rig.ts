@@ -107,7 +107,9 @@ export const remoteSettings = (port: number): RemoteSettings => ({
   isMetered: false,
   tags: {},
   serverSideEncryption: null,
+  encryptTo: null,
   objectLock: null,
+  backfillMs: 0,
   checkIntervalMs: null,
 });
 

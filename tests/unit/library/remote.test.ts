@@ -83,7 +83,7 @@ test('the ledger holds over a restart, with the parts of an upload', async () =>
   remoteUploading(rig.context, { no, revision, uploadId: 'u', parts });
   await rig.restart();
   expect(next()).toMatchObject({ state: 'uploading', uploadId: 'u', parts });
-  remoteVerified(rig.context, { no, revision, etag: 'e' });
+  remoteVerified(rig.context, { no, revision, etag: 'e', sealed: null });
   expect(next()).toBeNull();
   expect(rig.context.store.get('SELECT uploaded_ms FROM file')).toEqual({ uploaded_ms: NOON_MS });
 });
@@ -94,7 +94,7 @@ test('a better still is another object under the same key; what comes late for t
   const old = next()!;
   commitFacts(rig.context, [still('e')]);
   enrol();
-  remoteVerified(rig.context, { no: old.no, revision: old.revision, etag: 'old' });
+  remoteVerified(rig.context, { no: old.no, revision: old.revision, etag: 'old', sealed: null });
   expect(stateOf('e')).toMatchObject({ state: 'local' });
   const better = next()!;
   expect(better).toMatchObject({ no: old.no, key: old.key, revision: old.revision + 1 });
@@ -125,7 +125,7 @@ test('retention lets go of what is there first, of what is still to be sent last
   const third = rig.context.store.get<{ no: number; revision: number }>(
     `SELECT no, revision FROM remote WHERE ref = 's2'`,
   )!;
-  remoteVerified(rig.context, { ...third, etag: 'e' });
+  remoteVerified(rig.context, { ...third, etag: 'e', sealed: null });
   registerConsumers(rig.context, {});
   await onDisk(segment('idle', { startUtcMs: minute(4), sizeBytes: 100 }));
   rig.clock.nowMs = minute(60);
@@ -182,7 +182,7 @@ test('a file that is gone is given up, unless the whole disk is away', async () 
 test('what is missing in the bucket is sent again where there is a file', () => {
   commitFacts(rig.context, [segment('a'), segment('b', { startUtcMs: NOON_MS + 60_000 })]);
   enrol();
-  for (let object = next(); object; object = next()) remoteVerified(rig.context, { ...object, etag: 'e' });
+  for (let object = next(); object; object = next()) remoteVerified(rig.context, { ...object, etag: 'e', sealed: null });
   rig.context.store.run(`UPDATE remote SET state = 'expired' WHERE ref = 'b'`);
   const entries = remoteEntries(rig.context, { after: '', limit: 10 });
   expect(entries.map(({ key }) => key)).toEqual(entries.map(({ key }) => key).toSorted());
@@ -198,13 +198,13 @@ test('a manifest is due when something changed, and stays so until it shows all 
   commitFacts(rig.context, [segment('a'), segment('b', { startUtcMs: NOON_MS + 60_000 })]);
   enrol();
   const first = next()!;
-  remoteVerified(rig.context, { ...first, etag: 'e' });
+  remoteVerified(rig.context, { ...first, etag: 'e', sealed: null });
   const due = (ms: number) => remoteManifestDue(rig.context, { changedBeforeUtcMs: ms });
   expect(due(NOON_MS - 1)).toEqual([]);
   const [day] = due(NOON_MS);
   expect(day).toEqual({ cameraId: 'porch', day: '2026-03-01', revision: 1, written: 0 });
   expect(remoteManifest(rig.context, day!)).toMatchObject([{ id: 'a', kind: 'segment', etag: 'e' }]);
-  remoteVerified(rig.context, { ...next()!, etag: 'f' });
+  remoteVerified(rig.context, { ...next()!, etag: 'f', sealed: null });
   remoteManifestWritten(rig.context, { ...day!, written: day!.revision });
   expect(due(NOON_MS)).toMatchObject([{ revision: 2, written: 1 }]);
   remoteManifestWritten(rig.context, { ...day!, written: 2 });
