@@ -41,7 +41,9 @@ Exit code 1 with SEAL_KEY_WRONG, SEAL_BROKEN (altered), SEAL_TRUNCATED, SEAL_SWA
       const plain = watched(name === undefined ? content : expectName(envelope, name, content), signal);
       if (to === '-') await pipeline(plain, process.stdout, { end: false });
       else await replaceFileBy(to, plain);
-      process.stderr.write(`${envelope.name}: ${megabytes(envelope.sizeBytes)}${to === '-' ? '' : ` to ${friendlyPath(to)}`}\n`);
+      process.stderr.write(
+        `${envelope.name}: ${megabytes(envelope.sizeBytes)}${to === '-' ? '' : ` to ${friendlyPath(to)}`}\n`,
+      );
       return 0;
     });
   },

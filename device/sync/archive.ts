@@ -74,8 +74,7 @@ export class Archive implements Disposable {
         else if (isDeep) {
           const { sha256 } = object.sealed ?? object;
           yield [object, (await this.#digest(object.key)) === sha256 ? 'good' : 'different'];
-        }
-        else yield [object, found.etag === object.etag ? 'good' : 'different'];
+        } else yield [object, found.etag === object.etag ? 'good' : 'different'];
       }
     }
   }

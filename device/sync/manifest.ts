@@ -21,10 +21,7 @@ const manifest = z.object({
       size_bytes: z.number().int(),
       sha256,
       etag: z.string(),
-      sealed: z
-        .object({ key_id: z.string(), size_bytes: z.number().int(), sha256 })
-        .nullable()
-        .default(null),
+      sealed: z.object({ key_id: z.string(), size_bytes: z.number().int(), sha256 }).nullable().default(null),
     }),
   ),
   coverage: z.array(span),

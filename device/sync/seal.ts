@@ -24,7 +24,16 @@ const WRAP_INFO = 'spyoncino seal 1 wrap';
 const CHUNK_LOG2 = 16;
 const TAG_BYTES = 16;
 /** Where things stand in the header. */
-const AT = { version: 7, chunkLog2: 8, prefix: 9, size: 16, keyId: 24, ephemeral: 32, wrapped: 64, name: 112 };
+const AT = {
+  version: 7,
+  chunkLog2: 8,
+  prefix: 9,
+  size: 16,
+  keyId: 24,
+  ephemeral: 32,
+  wrapped: 64,
+  name: 112,
+};
 const FIXED_BYTES = 114;
 const MAX_CHUNKS = 2 ** 32;
 
@@ -171,7 +180,8 @@ async function* opened(reader: Reader, header: Buffer, dataKey: Buffer): AsyncGe
       if (bytes.byteLength < sizeBytes + TAG_BYTES) throw new CodedError('SEAL_TRUNCATED');
       const plain = decrypt(dataKey, nonce, header, bytes);
       if (plain === null) throw new CodedError('SEAL_BROKEN');
-      if (isLast && !(await reader.isAtEnd())) throw new CodedError('SEAL_BROKEN', 'something follows its end');
+      if (isLast && !(await reader.isAtEnd()))
+        throw new CodedError('SEAL_BROKEN', 'something follows its end');
       yield plain;
     }
   } finally {

@@ -50,7 +50,9 @@ export async function sendObject(o: SendOptions, given: RemoteObject): Promise<S
     if (hasEtag(there, etag)) return await finish(o, current, load, sha256, there);
   }
   const { etag, sha256 } =
-    pieces.length === 1 ? await sendWhole(o, current, load, pieces) : await sendParts(o, current, load, pieces);
+    pieces.length === 1
+      ? await sendWhole(o, current, load, pieces)
+      : await sendParts(o, current, load, pieces);
   const now = await remote.head(object.key);
   if (!now || !isLike(load, now) || !hasEtag(now, etag)) throw new CodedError('S3_CORRUPTED', object.key);
   return await finish(o, current, load, sha256, now);

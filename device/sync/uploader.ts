@@ -230,10 +230,14 @@ export class Uploader {
       const [sha256, md5] = (['sha256', 'md5'] as const).map((name) =>
         createHash(name).update(bytes).digest('hex'),
       ) as [string, string];
-      await remote.put(manifestKey(due), { bytes, sha256, md5 }, {
-        contentType: 'application/json',
-        mark: { sha256 },
-      });
+      await remote.put(
+        manifestKey(due),
+        { bytes, sha256, md5 },
+        {
+          contentType: 'application/json',
+          mark: { sha256 },
+        },
+      );
       await ledger.manifestWritten({ ...due, written: due.revision });
     }
   }
