@@ -90,15 +90,15 @@ test('nothing leaves in the clear; with the key everything comes back, without i
     await run.drained();
     expect(await run.uploader.compare()).toMatchObject({ missing: [], orphaned: [], totalRemote: 6 });
   }
-  const sent = Buffer.concat(requests);
+  const wasSent = (bytes: Buffer): boolean => Buffer.concat(requests).includes(bytes);
   for (const { key, path, sizeBytes } of planted) {
     const there = await get(rig, key);
-    expect(sent.includes(there)).toBe(true);
+    expect(wasSent(there)).toBe(true);
     expect(there.subarray(0, 7).toString()).toBe('SPYSEAL');
     expect(there.byteLength).toBe(114 + PREFIX.length + key.length + sizeBytes + 16);
     const file = await readFile(join(rig.dataDir, path));
     for (let at = 0; at + 24 <= file.byteLength; at += 24) {
-      expect(sent.includes(file.subarray(at, at + 24))).toBe(false);
+      expect(wasSent(file.subarray(at, at + 24))).toBe(false);
     }
   }
   expect((await filesIn(rig.dataDir)).toSorted()).toEqual(onDisk);

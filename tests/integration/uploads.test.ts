@@ -330,3 +330,15 @@ test('footage from before uploads were wanted is copied after everything new, as
   // One kind after the other is found, never all of it waits.
   expect(run.mostWaiting).toBeLessThan(100);
 });
+
+test('bucket and ledger are compared on schedule, too', async () => {
+  await using rig = await uploadRig({ settings: { checkIntervalMs: 200 } });
+  const [gone] = await rig.plant(2, () => 2000);
+  await using run = rig.start();
+  await run.drained();
+  await clientOf(rig.server.port).removeObject(BUCKET, PREFIX + gone!.key);
+  await run.after(3);
+  expect(run.differences.find(({ missing }) => missing.length > 0)).toMatchObject({
+    ...{ missing: [gone!.key], orphaned: [], queuedAgain: 1 },
+  });
+});

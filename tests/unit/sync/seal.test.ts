@@ -60,7 +60,7 @@ async function open(bytes: Buffer, pieceBytes = 7, by = keys): Promise<Buffer> {
 const codeOf = (work: Promise<unknown>): Promise<string | null> =>
   work.then(
     () => null,
-    (error: { code?: string }) => error.code ?? String(error),
+    (error: { code?: string; message: string }) => error.code ?? error.message,
   );
 
 /** Around the borders of chunks, too. */
