@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { addAbortSignal } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { CodedError } from '../contract/errors.ts';
 import { replaceFileBy } from '../kernel/durable-file.ts';
@@ -35,7 +36,10 @@ Exit code 1 with SEAL_KEY_WRONG, SEAL_BROKEN (altered), SEAL_TRUNCATED, SEAL_SWA
     }
     const keys = await readPrivateKeys(values.key);
     return await untilInterrupted(async (signal) => {
-      const source = (from === '-' ? process.stdin : createReadStream(from)) as AsyncIterable<Buffer>;
+      const source: AsyncIterable<Buffer> = addAbortSignal(
+        signal,
+        from === '-' ? process.stdin : createReadStream(from),
+      );
       const { envelope, content } = await openSealed(source, keys);
       const { name } = values;
       const plain = watched(name === undefined ? content : expectName(envelope, name, content), signal);

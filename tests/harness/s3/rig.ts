@@ -188,7 +188,7 @@ export const clientOf = (port: number): Client =>
     region: 'us-east-1',
   });
 
-/** All objects, as another client of the server sees them; keys without the prefix. With `keys` what footage is inside. */
+/** All objects, as another client of the server sees them; keys without the prefix. With `keys` what is inside of footage. */
 export async function readBucket(
   port: number,
   prefix = PREFIX,
@@ -201,7 +201,8 @@ export async function readBucket(
     let sizeBytes = 0;
     const key = name.startsWith(prefix) ? name.slice(prefix.length) : name;
     const there: AsyncIterable<Buffer> = await client.getObject(BUCKET, name);
-    for await (const chunk of keys && !key.startsWith('manifests/') ? inside(name, there, keys) : there) {
+    const isOpened = name.startsWith(prefix) && !key.startsWith('manifests/');
+    for await (const chunk of keys && isOpened ? inside(name, there, keys) : there) {
       hash.update(chunk);
       sizeBytes += chunk.byteLength;
     }

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { commitFacts, type IndexFact } from '../../../device/library/commit.ts';
@@ -22,6 +22,7 @@ import {
   remoteUploading,
   remoteVerified,
 } from '../../../device/library/remote.ts';
+import { indexPath } from '../../../device/library/store.ts';
 import { cleanup } from '../../../device/library/retention/cleanup.ts';
 import { clip, event, libraryRig, NOON_MS, segment, type LibraryRig } from './rig.ts';
 
@@ -270,4 +271,8 @@ test('how an object is encrypted is kept over a restart, and forgotten when it i
   expect(remoteManifest(rig.context, day)).toMatchObject([{ id: 's', sealed }]);
   // The size that a listing has to show.
   expect(remoteEntries(rig.context, { after: '', limit: 9 })).toMatchObject([{ sizeBytes: 999 }]);
+  // Nor is it in what the index has of free space.
+  await rig.restart();
+  const index = await readFile(indexPath(rig.dataDir));
+  expect(index.includes(seal.dataKey)).toBe(false);
 });
