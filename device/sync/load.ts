@@ -20,6 +20,8 @@ export interface Load {
   readonly about: About;
   /** null: as it is. */
   readonly keyId: string | null;
+  /** Hex; null: nobody knows before all of it was made. */
+  readonly sha256: string | null;
   /** @throws CodedError FOOTAGE_ALTERED, before its last bytes, when the file is not what was recorded */
   bytes(): AsyncGenerator<Buffer>;
 }
@@ -35,6 +37,7 @@ export function plainLoad(file: FileHandle, object: Whole): Load {
       mark: { sha256: object.sha256 },
     },
     keyId: null,
+    sha256: object.sha256,
     bytes: () => unaltered(file, object),
   };
 }
@@ -58,6 +61,7 @@ export async function sealedLoad(file: FileHandle, object: Whole, seal: RemoteSe
     sizeBytes: sealedBytesOf(seal),
     about: { contentType: 'application/octet-stream', mark: { 'seal-sha256': header } },
     keyId: seal.keyId,
+    sha256: null,
     bytes: () => sealed(seal, same()),
   };
 }
@@ -90,11 +94,11 @@ async function* blocksOf(file: FileHandle, sizeBytes: number): AsyncGenerator<Bu
   } while (at < sizeBytes);
 }
 
-/** The load, cut into the pieces in which it is sent; adds all of it to `whole`. */
+/** The load, cut into the pieces in which it is sent; adds all of it to `whole`, where that is wanted. */
 export async function* cut(
   load: Load,
   pieces: readonly Piece[],
-  whole: Hash,
+  whole: Hash | null,
 ): AsyncGenerator<readonly [Piece, Content]> {
   const source = load.bytes();
   try {
@@ -107,7 +111,7 @@ export async function* cut(
         const some = rest.subarray(0, piece.sizeBytes - filled);
         rest = rest.subarray(some.byteLength);
         some.copy(bytes, filled);
-        for (const hash of [sha256, md5, whole]) hash.update(some);
+        for (const hash of [sha256, md5, whole]) hash?.update(some);
         filled += some.byteLength;
       }
       yield [piece, { bytes, sha256: sha256.digest('hex'), md5: md5.digest('hex') }];

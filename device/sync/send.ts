@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CodedError } from '../contract/errors.ts';
@@ -140,12 +140,16 @@ interface Digests {
   readonly sha256: string;
 }
 
+/** null where it is known before. */
+const hashOf = ({ sha256 }: Load): Hash | null => (sha256 === null ? createHash('sha256') : null);
+const digestOf = ({ sha256 }: Load, whole: Hash | null): string => sha256 ?? whole!.digest('hex');
+
 /** What it would be in the bucket, if it was sent in these pieces. */
 async function describe(load: Load, pieces: readonly Piece[]): Promise<Digests> {
-  const whole = createHash('sha256');
+  const whole = hashOf(load);
   const parts: RemotePart[] = [];
   for await (const [{ part }, { md5 }] of cut(load, pieces, whole)) parts.push({ part, etag: md5 });
-  return { etag: parts.length === 1 ? parts[0]!.etag : etagOfParts(parts), sha256: whole.digest('hex') };
+  return { etag: parts.length === 1 ? parts[0]!.etag : etagOfParts(parts), sha256: digestOf(load, whole) };
 }
 
 async function sendWhole(
@@ -154,14 +158,14 @@ async function sendWhole(
   load: Load,
   pieces: readonly Piece[],
 ): Promise<Digests> {
-  const whole = createHash('sha256');
+  const whole = hashOf(load);
   let etag = '';
   for await (const [, content] of oneAhead(cut(load, pieces, whole))) {
     await ledger.uploading({ ...attempt(object), uploadId: null, parts: [] });
     await remote.put(object.key, content, load.about);
     etag = content.md5;
   }
-  return { etag, sha256: whole.digest('hex') };
+  return { etag, sha256: digestOf(load, whole) };
 }
 
 /** All parts, in the bucket as one object. Those that the server has already are read, and not sent. */
@@ -174,7 +178,7 @@ async function sendParts(
   const { ledger, remote } = o;
   const { uploadId, known } = await resume(o, object, load);
   const noted = new Map(object.parts.map(({ part, etag }) => [part, etag]));
-  const whole = createHash('sha256');
+  const whole = hashOf(load);
   const parts: RemotePart[] = [];
   for await (const [{ part }, content] of oneAhead(cut(load, pieces, whole))) {
     const has = known.get(part);
@@ -187,7 +191,7 @@ async function sendParts(
     await ledger.uploading({ ...attempt(object), uploadId, parts });
   }
   await remote.complete(object.key, uploadId, parts);
-  return { etag: etagOfParts(parts), sha256: whole.digest('hex') };
+  return { etag: etagOfParts(parts), sha256: digestOf(load, whole) };
 }
 
 /** The multipart upload that was begun, with the parts that are there; a new one where there is none any more. */

@@ -206,7 +206,7 @@ test('switched on with a public key: what was recorded before follows, for its o
   await using after = await startAgent({
     dataDir,
     config: {
-      ...{ node, cameras: cameras.map((camera) => ({ ...camera, enabled: false })) },
+      ...{ node, cameras: [{ ...cameras[0], enabled: false }] },
       storage: { remote: { ...storage.remote, encrypt_to } },
     },
     secrets,
