@@ -155,7 +155,7 @@ export async function openSealed(
   }
 }
 
-/** `content`, if it is what the envelope of this name holds. @throws CodedError SEAL_SWAPPED before anything else */
+/** `content`, if it was encrypted as the object `name`. @throws CodedError SEAL_SWAPPED before anything is given */
 export async function* expectName(
   envelope: Envelope,
   name: string,
