@@ -26,7 +26,9 @@ import { bridgeModule, DETECTOR, GATEWAY, inputOf, modulesOf, partsOf, STORAGE, 
 import { BotDesk, consumersOf, openNotify } from './notify-desk.ts';
 import { BotAccess, type Notify } from './notify/index.ts';
 import { authenticateBy, hearRequests } from './requests-desk.ts';
+import { PictureDesk } from './picture-desk.ts';
 import type { ConfigKeeper } from './settings/index.ts';
+import { stagesOf, whenAllHaveSaid } from './stages.ts';
 import { StatusDesk } from './status-desk.ts';
 import { StorageDesk } from './storage-desk.ts';
 import { openSurfaces, type Surfaces } from './surfaces.ts';
@@ -85,6 +87,22 @@ export async function startApp(options: AppOptions): Promise<App> {
   const audit = building.use(new AuditFile(stateDir, log));
   const access = await Access.open({ stateDir, clock, onSetupCode });
   const tls = building.use(await Tls.open({ stateDir, certsDir, names: hostNames, clock, log }));
+  let storage: StorageDesk | null = null;
+  let surfaces: Surfaces | null = null;
+  let telling: Notify | null = null;
+  let bot: BotDesk | null = null;
+  const library = building.use(
+    await openLibrary({
+      dataDir,
+      settings: settings.storage,
+      logLevel,
+      clock,
+      log,
+      meter,
+      onTroubles: () => storage?.hurry(),
+      onCommitted: () => telling?.wake(),
+    }),
+  );
   const broker = building.use(
     await createBus({
       nodeId: settings.nodeId,
@@ -92,7 +110,10 @@ export async function startApp(options: AppOptions): Promise<App> {
       authenticate: authenticateBy(access),
       certificates: tls.of('mqtt'),
       clientCa: tls.authority,
-      stateDir,
+      state: {
+        read: (name) => library.ask('readState', { name }),
+        write: (change) => library.ask('writeState', change),
+      },
       version,
       meter,
       log,
@@ -106,38 +127,9 @@ export async function startApp(options: AppOptions): Promise<App> {
       )
     : null;
   const bus = tester ?? broker;
-  /** Ends with the agent, and says so. */
-  const staged = (phase: (typeof SHUTDOWN)[number], end: () => PromiseLike<void>): void =>
-    building.defer(async () => {
-      const tell = (status: 'starting' | 'completed'): void =>
-        bus.publish('status.shutdown.progress', {
-          phase,
-          phase_index: SHUTDOWN.indexOf(phase),
-          total_phases: SHUTDOWN.length,
-          module: null,
-          status,
-          message: null,
-        });
-      tell('starting');
-      await end();
-      tell('completed');
-    });
+  const staged = stagesOf(building, bus);
 
-  let storage: StorageDesk | null = null;
-  let surfaces: Surfaces | null = null;
-  let telling: Notify | null = null;
-  let bot: BotDesk | null = null;
-  const library = await openLibrary({
-    dataDir,
-    settings: settings.storage,
-    logLevel,
-    clock,
-    log,
-    meter,
-    onTroubles: () => storage?.hurry(),
-    onCommitted: () => telling?.wake(),
-  });
-  staged('analytics', () => library[Symbol.asyncDispose]());
+  staged('analytics', () => library.drain());
   const libraryOf = (module: string): Library => (tester ? troubled(library, module, tester) : library);
 
   const notify = await openNotify({
@@ -207,6 +199,10 @@ export async function startApp(options: AppOptions): Promise<App> {
 
   const { rateLimit } = settings.outputs;
   const original = new OriginalTopics({ bus, dataDir, rateLimit, meter, clock });
+  const pictures = settings.bus.homeAssistant?.pictures
+    ? new PictureDesk({ bus: broker, dataDir, library, log })
+    : null;
+  building.defer(() => pictures?.stop());
   let lastRun = 0;
   const cameras = new Cameras({
     work: tester,
@@ -221,6 +217,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     meter,
     clock,
     log,
+    onStill: (still) => pictures?.take(still),
     onGap: (gap) => storage?.lost(gap),
     onState: (cameraId, state) => {
       if (state === 'running' || state === 'down') settling.said(cameraId);
@@ -342,6 +339,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     tell: (fact) => publishConfigFact(bus, fact),
   });
   announce(settings);
+  pictures?.begin(cameras.ids);
   const watchdog = building.use(new Watchdog({ env, stuck: () => status.stuck(), clock, log }));
   watchdog.start();
 
@@ -367,20 +365,4 @@ export async function startApp(options: AppOptions): Promise<App> {
   };
 }
 
-/** In this order. */
-const SHUTDOWN = ['inputs', 'storage', 'process', 'outputs', 'analytics'] as const;
-
 const enabled = ({ cameras }: Settings) => cameras.filter((camera) => camera.enabled);
-
-/** Resolves `done` once each of `names` has said something. */
-function whenAllHaveSaid(names: readonly string[]): { done: Promise<void>; said(name: string): void } {
-  const waiting = new Set(names);
-  const { promise, resolve } = Promise.withResolvers<void>();
-  if (waiting.size === 0) resolve();
-  return {
-    done: promise,
-    said(name) {
-      if (waiting.delete(name) && waiting.size === 0) resolve();
-    },
-  };
-}

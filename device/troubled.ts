@@ -20,5 +20,6 @@ export const troubled = (library: Library, module: string, work: ModuleWork): Li
   registerConsumers: (consumers) => library.registerConsumers(consumers),
   checkMedia: () => library.checkMedia(),
   ask: (operation, ...argument) => work.attempt(module, () => library.ask(operation, ...argument)),
+  drain: () => library.drain(),
   [Symbol.asyncDispose]: () => library[Symbol.asyncDispose](),
 });

@@ -1,23 +1,24 @@
 import type { EventEmitter } from 'node:events';
-import { join } from 'node:path';
 import { Aedes } from 'aedes';
 import type { Meter } from '../contract/metrics.ts';
 import type { BridgeSettings, BusSettings } from '../contract/settings.ts';
+import type { StateStore } from '../contract/state-store.ts';
 import type { TlsSource } from '../contract/tls.ts';
 import type { Payload, RequestTopic, TopicName, TopicPattern } from '../contract/topics.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Authenticate } from './access.ts';
-import { Bridge, type BridgeState, type OutgoingMessage } from './bridge.ts';
+import { Bridge, type BridgeState } from './bridge.ts';
 import { Clients } from './clients.ts';
 import { DurableMap } from './durable-map.ts';
+import { announcementOf, pictureTopic } from './home-assistant.ts';
 import { Listeners } from './listeners.ts';
 import { topicToMqtt } from './names.ts';
 import { createPolicy } from './policy.ts';
 import { Requests, type RequestHandler } from './requests.ts';
 import { createSealer, type SealedMessage } from './sealer.ts';
 import { statusOfBus, systemTopics, type BusNumbers } from './statistics.ts';
-import { Store, type StoredEntry } from './store.ts';
+import { Store } from './store.ts';
 
 export interface Bus extends AsyncDisposable {
   readonly port: number;
@@ -39,6 +40,8 @@ export interface Bus extends AsyncDisposable {
   handle<P extends RequestTopic>(topic: P, handler: RequestHandler<P>): void;
   /** Retained messages below Home Assistant's prefix: exactly these; what was there before goes. */
   announce(messages: readonly { readonly topic: string; readonly payload: object }[]): void;
+  /** The last still of a camera, a JPEG, where Home Assistant finds it; one that is too large is dropped. */
+  showPicture(cameraId: string, jpeg: Buffer): void;
   /** Calls `listener` with each message that is published, until disposed of. It must not throw. */
   tap(listener: (message: { readonly topic: string; readonly json: string }) => void): Disposable;
   /** For `status.bus`. */
@@ -61,8 +64,8 @@ export interface BusOptions {
   readonly anonymous?: BusSettings['anonymous'];
   /** Without it nobody has a name. */
   readonly authenticate?: Authenticate;
-  /** What is kept over a restart goes into files here; without it nothing is. */
-  readonly stateDir?: string;
+  /** Keeps what outlives a restart; without it nothing does. */
+  readonly state?: StateStore;
   readonly tls?: BusSettings['tls'];
   /** Needed for `tls`. */
   readonly certificates?: TlsSource;
@@ -96,6 +99,12 @@ const LIMITS: BusLimits = {
 };
 const SESSIONS: BusSettings['sessions'] = { maxMessages: 1000, maxBytes: 1 << 20, maxAgeMs: 86_400_000 };
 const SYSTEM_MS = 10_000;
+/** Stills of 1080p have 200 to 400 kB. In base64 it is still less than waits for one slow client. */
+const MAX_PICTURE_BYTES = 600_000;
+/** What waits for somebody is durable after this. */
+const GATHER_MS = 300;
+/** Most of what is retained is said anew every few seconds, and all of it soon after a start: it spares the card. */
+const RETAINED_MS = 60_000;
 /** How long a stopping bus waits until `offline` has reached its clients. */
 const FAREWELL_MS = 500;
 
@@ -110,7 +119,7 @@ const FAREWELL_MS = 500;
  * client asks for goes to its handler and to no other client.
  */
 export async function createBus(options: BusOptions): Promise<Bus> {
-  const { nodeId, version, meter, log, clock, stateDir } = options;
+  const { nodeId, version, meter, log, clock, state = null } = options;
   const { tls = null, certificates, bridge: bridgeSettings = null, strict = false } = options;
   const limits = { ...LIMITS, ...options.limits };
   const prefix = options.homeAssistant?.prefix ?? null;
@@ -124,10 +133,8 @@ export async function createBus(options: BusOptions): Promise<Bus> {
     meter.count('spyoncino_drops_total', { stage: 'bus', reason });
   };
   await using building = new AsyncDisposableStack();
-  const durable = async <V>(name: string): Promise<DurableMap<V>> =>
-    building.use(
-      await DurableMap.open<V>({ path: stateDir === undefined ? null : join(stateDir, name), clock, log }),
-    );
+  const durable = async <V>(name: string, gatherMs: number): Promise<DurableMap<V>> =>
+    building.use(await DurableMap.open<V>({ name, store: state, gatherMs, clock, log }));
 
   const clients = new Clients();
   const policy = createPolicy({
@@ -142,7 +149,8 @@ export async function createBus(options: BusOptions): Promise<Bus> {
     onRequest: (topic, payload, caller) => void requests.take(topic, payload, caller),
   });
   const store = new Store({
-    map: await durable<StoredEntry>('bus.jsonl'),
+    retained: await durable('bus.retained', RETAINED_MS),
+    sessions: await durable('bus.sessions', GATHER_MS),
     limits: options.sessions ?? SESSIONS,
     clock,
     isConnected: (clientId) => clients.known().some(([{ id }]) => id === clientId),
@@ -216,7 +224,7 @@ export async function createBus(options: BusOptions): Promise<Bus> {
           nodeId,
           version,
           settings: bridgeSettings,
-          map: await durable<OutgoingMessage>('bridge.jsonl'),
+          map: await durable('bus.bridge', GATHER_MS),
           clock,
           log,
           onDrop: drop,
@@ -226,9 +234,14 @@ export async function createBus(options: BusOptions): Promise<Bus> {
     : null;
 
   /** Calls `onTaken` when every client has taken the message or is gone. */
-  function send(topic: string, payload: string, retain: boolean, onTaken: () => void = () => {}): void {
+  function send(
+    topic: string,
+    payload: string,
+    retain: boolean,
+    { qos = 1, onTaken = () => {} }: { qos?: 0 | 1; onTaken?: () => void } = {},
+  ): void {
     broker.publish(
-      { cmd: 'publish', qos: 1, dup: false, retain, topic, payload: Buffer.from(payload) },
+      { cmd: 'publish', qos, dup: false, retain, topic, payload: Buffer.from(payload) },
       (error) => {
         if (error) log.warn({ err: error, topic }, 'a message was not published');
         onTaken();
@@ -274,7 +287,7 @@ export async function createBus(options: BusOptions): Promise<Bus> {
     const farewellHeard = new AbortController();
     const patience = clock.sleep(FAREWELL_MS, farewellHeard.signal).catch(() => {});
     const farewell = new Promise<void>((resolve) => {
-      send(topicToMqtt(nodeId, 'status.availability'), json, true, resolve);
+      send(topicToMqtt(nodeId, 'status.availability'), json, true, { onTaken: resolve });
     });
     bridge?.take('status.availability', topicToMqtt(nodeId, 'status.availability'), json, true);
     await Promise.race([Promise.all([farewell, bridge?.sent()]), patience]);
@@ -326,13 +339,22 @@ export async function createBus(options: BusOptions): Promise<Bus> {
       if (prefix === null || closing) return;
       const wanted = new Map(messages.map(({ topic, payload }) => [topic, JSON.stringify(payload)]));
       const stale = store.retainedTopics.filter(
-        (topic) => topic.startsWith(`${prefix}/`) && !wanted.has(topic),
+        (topic) => topic.startsWith(`${prefix}/`) && !wanted.has(announcementOf(topic)),
       );
       for (const topic of stale) wanted.set(topic, '');
       for (const [topic, payload] of wanted) {
         if (store.retainedPayload(topic) !== payload) send(topic, payload, true);
         bridge?.take(null, topic, payload, true);
       }
+    },
+    showPicture(cameraId, jpeg) {
+      if (prefix === null || closing) return;
+      const topic = pictureTopic(prefix, nodeId, cameraId);
+      if (jpeg.length > MAX_PICTURE_BYTES) return drop('picture_too_large');
+      const text = jpeg.toString('base64');
+      // Not for sessions of clients that are away: it would push out what they wait for.
+      send(topic, text, true, { qos: 0 });
+      bridge?.take(null, topic, text, true);
     },
     statistics: () => statusOfBus(numbers()),
     disconnect(user) {

@@ -13,7 +13,9 @@ export interface HomeAssistantOptions {
   readonly cameras: readonly Pick<CameraSettings, 'cameraId' | 'name' | 'detection'>[];
   /** Ids of modules that can be switched, as in `status.health.summary`. */
   readonly modules: readonly string[];
-  /** Before the path of a still; null: no picture entities. Pixels never cross the bus. */
+  /** Camera entities, that show what `pictureTopic` carries. */
+  readonly pictures: boolean;
+  /** Before the path of a still; null: no entities that load it from there. */
   readonly stillsUrl: string | null;
 }
 
@@ -22,11 +24,18 @@ export interface DiscoveryMessage {
   readonly payload: Readonly<Record<string, unknown>>;
 }
 
-type Component = 'binary_sensor' | 'sensor' | 'switch' | 'image';
+type Component = 'binary_sensor' | 'sensor' | 'switch' | 'image' | 'camera';
+
+/** Carries the last still of a camera, as JPEG in base64. Beside its announcement, and gone with it. */
+export const pictureTopic = (prefix: string, nodeId: string, cameraId: string): string =>
+  `${prefix}/camera/${nodeId}/${idOf(`camera_${cameraId}_picture`)}/picture`;
+
+/** Of the announcement that a picture belongs to. */
+export const announcementOf = (topic: string): string => topic.replace(/\/picture$/, '/config');
 
 /** Pure. All of them are to be retained; what is not among them any more is to be taken back. */
 export function homeAssistantMessages(options: HomeAssistantOptions): readonly DiscoveryMessage[] {
-  const { nodeId, version, prefix, cameras, modules, stillsUrl } = options;
+  const { nodeId, version, prefix, cameras, modules, pictures, stillsUrl } = options;
   const at = (topic: TopicName | `${string}.+`): string => topicToMqtt(nodeId, topic);
   const availability = {
     availability_topic: at('status.availability'),
@@ -97,6 +106,15 @@ export function homeAssistantMessages(options: HomeAssistantOptions): readonly D
           ),
         }),
       ),
+      ...(pictures
+        ? [
+            camera('camera', 'picture', {
+              name: 'Picture',
+              topic: pictureTopic(prefix, nodeId, cameraId),
+              image_encoding: 'b64',
+            }),
+          ]
+        : []),
       ...(stillsUrl === null
         ? []
         : [

@@ -5,17 +5,15 @@ import type { Clock } from '../kernel/clock.ts';
 import type { DurableMap } from './durable-map.ts';
 import { filterTakes, isSystemTopic } from './names.ts';
 
-/** `r:<topic>`: its retained payload. `s:<client>`: a session. `q:<number>:<client>`: what waits for it. */
-export type StoredEntry = Retained | StoredSession | StoredMessage;
-interface Retained {
-  readonly payload: string;
-}
+/** `s:<client>`: a session. `q:<number>:<client>`: what waits for it. */
+export type StoredEntry = StoredSession | StoredMessage;
 interface StoredSession {
   readonly filters: readonly (readonly [string, number])[];
   readonly seenUtcMs: number;
 }
-interface StoredMessage extends Retained {
+interface StoredMessage {
   readonly topic: string;
+  readonly payload: string;
   readonly utcMs: number;
 }
 
@@ -41,7 +39,9 @@ interface Session {
 export type StoreDrop = 'session_full' | 'session_expired' | 'session_forgotten';
 
 export interface StoreOptions {
-  readonly map: DurableMap<StoredEntry>;
+  /** Payloads, by topic. */
+  readonly retained: DurableMap<string>;
+  readonly sessions: DurableMap<StoredEntry>;
   readonly limits: BusSettings['sessions'];
   readonly clock: Clock;
   readonly isConnected: (clientId: string) => boolean;
@@ -52,6 +52,8 @@ export interface StoreOptions {
 type Ids = Pick<Client, 'id'>;
 type SentPacket = Pick<AedesPublishPacket, 'brokerId' | 'brokerCounter' | 'messageId'>;
 
+/** What is retained and larger (pictures) is not worth its writes: it is said anew after a start. */
+const MAX_KEPT_CHARACTERS = 65_536;
 const MAX_SESSIONS = 64;
 /** A client that was away for so long has other filters when it comes back, if it does. */
 const FORGET_AFTER_MS = 30 * 86_400_000;
@@ -74,9 +76,9 @@ export class Store {
   constructor(options: StoreOptions) {
     this.#o = options;
     const queued: [number, string, StoredMessage][] = [];
-    for (const [key, entry] of options.map.entries()) {
-      if (key.startsWith('r:')) this.#retained.set(key.slice(2), (entry as Retained).payload);
-      else if (key.startsWith('s:')) {
+    for (const [topic, payload] of options.retained.entries()) this.#retained.set(topic, payload);
+    for (const [key, entry] of options.sessions.entries()) {
+      if (key.startsWith('s:')) {
         const { filters, seenUtcMs } = entry as StoredSession;
         this.#sessions.set(key.slice(2), {
           filters: new Map(filters),
@@ -94,7 +96,7 @@ export class Store {
       const session = this.#sessions.get(clientId);
       const known = { brokerId: EARLIER_RUN, brokerCounter: number, messageId: null };
       if (session) this.#add(session, { ...message, ...sizeOf(message), ...known, number });
-      else options.map.delete(`q:${number}:${clientId}`);
+      else options.sessions.delete(`q:${number}:${clientId}`);
     }
   }
 
@@ -147,9 +149,9 @@ export class Store {
     const text = payload.toString();
     if (text === '') this.#retained.delete(topic);
     else this.#retained.set(topic, text);
-    if (isSystemTopic(topic)) return;
-    if (text === '') this.#o.map.delete(`r:${topic}`);
-    else this.#o.map.set(`r:${topic}`, { payload: text });
+    if (isSystemTopic(topic) || text.length > MAX_KEPT_CHARACTERS) return;
+    if (text === '') this.#o.retained.delete(topic);
+    else this.#o.retained.set(topic, text);
   }
 
   createRetainedStreamCombi(filters: readonly string[]): Readable {
@@ -204,7 +206,7 @@ export class Store {
     { topic, payload, brokerId, brokerCounter }: AedesPublishPacket,
   ): Promise<void> {
     if (subscriptions.length === 0) return;
-    const { clock, map, limits, onDrop } = this.#o;
+    const { clock, sessions, limits, onDrop } = this.#o;
     const message = { topic, payload: payload.toString(), utcMs: clock.utcMs() };
     const known = { ...message, ...sizeOf(message), brokerId, brokerCounter };
     for (const { clientId } of subscriptions) {
@@ -212,7 +214,7 @@ export class Store {
       if (!session) continue;
       const number = ++this.#lastNumber;
       this.#add(session, { ...known, number, messageId: null });
-      map.set(`q:${number}:${clientId}`, message);
+      sessions.set(`q:${number}:${clientId}`, message);
       this.#expire(clientId, session);
       while (session.queue.size > limits.maxMessages || session.queuedBytes > limits.maxBytes) {
         const [oldest] = session.queue.values();
@@ -298,11 +300,11 @@ export class Store {
     if (!session) return;
     for (const message of session.queue.values()) this.#remove(clientId, session, message);
     this.#sessions.delete(clientId);
-    this.#o.map.delete(`s:${clientId}`);
+    this.#o.sessions.delete(`s:${clientId}`);
   }
 
   #keep(clientId: string, { filters, seenUtcMs }: Session): void {
-    this.#o.map.set(`s:${clientId}`, { filters: [...filters], seenUtcMs });
+    this.#o.sessions.set(`s:${clientId}`, { filters: [...filters], seenUtcMs });
   }
 
   #add(session: Session, message: Queued): void {
@@ -313,7 +315,7 @@ export class Store {
   #remove(clientId: string, session: Session, { number, bytes }: Queued): void {
     if (!session.queue.delete(number)) return;
     session.queuedBytes -= bytes;
-    this.#o.map.delete(`q:${number}:${clientId}`);
+    this.#o.sessions.delete(`q:${number}:${clientId}`);
   }
 
   #expire(clientId: string, session: Session): void {

@@ -242,6 +242,12 @@ export const ERRORS = {
     advice:
       'It was set aside and is made anew from the footage itself; if this repeats, check the disk at the data directory.',
   },
+  DATA_DIR_IN_USE: {
+    fault: 'operator',
+    means: 'Another agent already works on this data directory.',
+    advice:
+      'Stop it first (two would take the footage out of each other’s hands), or give this one a --data-dir of its own.',
+  },
   INDEX_NEWER: {
     fault: 'operator',
     means: 'The index of the footage was written by a newer version.',

@@ -228,6 +228,8 @@ export interface BusSettings {
   readonly bridge: BridgeSettings | null;
   readonly homeAssistant: {
     readonly prefix: string;
+    /** It is given the last still of each camera, by MQTT. */
+    readonly pictures: boolean;
     /** Where stills are served, for its picture entities; null: none. */
     readonly stillsUrl: string | null;
   } | null;

@@ -62,6 +62,8 @@ export interface Library extends AsyncDisposable {
   checkMedia(): Promise<MediaState>;
   /** @throws CodedError INDEX_UNAVAILABLE and what the operation throws */
   ask<K extends OperationName>(operation: K, ...argument: ArgumentsOf<K>): Promise<AnswerOf<K>>;
+  /** No facts come any more: those that wait are committed, or given up; questions are answered as before. */
+  drain(): Promise<void>;
 }
 
 /** Each costs a write to the disk; how long the agent was off is known no better than this when it is killed. */
@@ -80,11 +82,18 @@ const DRAIN_LIMIT_MS = 5000;
 /**
  * Opens the index, or says in `troubles` why there is none: cameras record without it, and what they recorded is
  * found on the disk later.
+ *
+ * @throws CodedError DATA_DIR_IN_USE
  */
 export async function openLibrary(options: LibraryOptions): Promise<Library> {
   const library = new WorkerLibrary(options);
-  await library.open();
-  return library;
+  try {
+    await library.open();
+    return library;
+  } catch (error) {
+    await library[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 class WorkerLibrary implements Library {
@@ -114,6 +123,7 @@ class WorkerLibrary implements Library {
       onDown: (reason, isFinal) => {
         this.#setTrouble('index', reason.report());
         if (isFinal) this.#writer.giveUp();
+        if (reason.code === 'DATA_DIR_IN_USE') this.#decided.reject(reason);
         this.#decided.resolve();
       },
     });
@@ -188,10 +198,14 @@ class WorkerLibrary implements Library {
     return this.#worker.ask(operation, ...argument);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  async drain(): Promise<void> {
     this.#stopping.abort();
     await this.#writer.drain(DRAIN_LIMIT_MS);
     this.#writer.giveUp();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.drain();
     await this.#worker.close();
     await this.#tasks.settle();
   }

@@ -24,6 +24,7 @@ import {
   remoteVerified,
 } from './remote.ts';
 import { cleanup } from './retention/cleanup.ts';
+import { readState, writeState } from './state.ts';
 import { libraryStats } from './stats.ts';
 import { timeline } from './timeline.ts';
 
@@ -69,6 +70,8 @@ export const OPERATIONS = {
   remoteManifest,
   remoteManifestWritten,
   remoteBackfill,
+  readState,
+  writeState,
 } satisfies Record<string, (context: LibraryContext, argument: never) => unknown>;
 
 export type Operations = typeof OPERATIONS;

@@ -277,14 +277,22 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX manifest_due ON manifest (changed_ms) WHERE written < revision;
   `,
   `
+  -- What other rooms keep over a restart: maps of JSON values, by name.
+  CREATE TABLE state (
+    no            INTEGER PRIMARY KEY,
+    name          TEXT NOT NULL,
+    key           TEXT NOT NULL,
+    value         TEXT NOT NULL,
+    UNIQUE (name, key)
+  ) STRICT;
+  `,
+  `
   -- JSON (contract/sync.ts, RemoteSeal): how it is being encrypted. A secret, and gone once the object is there.
   ALTER TABLE remote ADD COLUMN seal TEXT;
   -- JSON (contract/sync.ts, RemoteSealed): what lies there, where that is not the file itself.
   ALTER TABLE remote ADD COLUMN sealed TEXT;
   -- It was recorded before anybody wanted it copied.
   ALTER TABLE remote ADD COLUMN is_backfill INTEGER NOT NULL DEFAULT 0;
-  CREATE INDEX remote_backfill ON remote (kind, no)
-    WHERE is_backfill AND state IN ('local', 'queued', 'uploading');
   `,
 ];
 

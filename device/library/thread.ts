@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { ErrorReport } from '../contract/errors.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { createLog } from '../kernel/log.ts';
+import { claimDataDir } from './claim.ts';
 import type { LibraryContext } from './context.ts';
 import { endRun, openAsOwner, type Opening, type OpeningOptions } from './opening.ts';
 import { OPERATIONS, type OperationName } from './operations.ts';
@@ -27,7 +28,7 @@ const log = createLog({ name: 'library', level: logLevel });
 const stopping = new AbortController();
 const post = (message: ThreadMessage): void => parentPort?.postMessage(message);
 
-function serve(context: LibraryContext): void {
+function serve(context: LibraryContext, claim: Disposable): void {
   const running = new Set<Promise<void>>();
   const answer = async (id: number, operation: OperationName, argument: unknown): Promise<void> => {
     try {
@@ -47,6 +48,7 @@ function serve(context: LibraryContext): void {
       void Promise.all(running).then(() => {
         endRun(context);
         context.store[Symbol.dispose]();
+        claim[Symbol.dispose]();
         parentPort?.close();
       });
       return;
@@ -58,12 +60,13 @@ function serve(context: LibraryContext): void {
 }
 
 try {
+  const claim = await claimDataDir(options.dataDir);
   const { context, opening } = await openAsOwner(options, {
     signal: stopping.signal,
     clock: systemClock,
     log,
   });
-  serve(context);
+  serve(context, claim);
   post({ type: 'open', opening });
 } catch (error) {
   post({ type: 'failed', reason: codedSqlError(error).report() });

@@ -9,6 +9,7 @@ import { FileGone, refusalOf, type Disk } from './disk.ts';
 import { FootageWriter } from './footage-writer.ts';
 import type { Losses } from './losses.ts';
 import { Nap } from './nap.ts';
+import { WritePace } from './pace.ts';
 import { decodeUtcMs, type Gop, type PacketRing } from './ring.ts';
 import type { Rotation } from './rotation.ts';
 import { Take } from './take.ts';
@@ -32,11 +33,6 @@ export interface WriteLoopOptions {
   emit(fact: ClipPartialFact | ClipReadyFact | SegmentReadyFact): void;
 }
 
-/**
- * From one batch to the next, each with one fdatasync: what is received is durable within a second, less
- * what the writing itself takes.
- */
-const FLUSH_MS = 900;
 /** Where a file ends and only audio is missing. */
 const AUDIO_POLL_MS = 100;
 const RETRY_MS = 1000;
@@ -58,6 +54,7 @@ export class WriteLoop {
   readonly #takes: Take[] = [];
   readonly #tasks: TaskSet;
   readonly #nap: Nap;
+  readonly #pace = new WritePace();
   readonly #closing = new AbortController();
   /** Number of the first GOP of which no segment holds anything. */
   #firstUnheld = 0;
@@ -166,7 +163,7 @@ export class WriteLoop {
         }
         writer = null;
       } else if (!next.more) {
-        const dueMs = startMs + (next.awaitsAudio ? AUDIO_POLL_MS : FLUSH_MS);
+        const dueMs = startMs + (next.awaitsAudio ? AUDIO_POLL_MS : this.#pace.periodMs);
         await this.#nap.until(Math.min(dueMs, this.#overMs(take)));
       }
     }
@@ -193,7 +190,8 @@ export class WriteLoop {
     take: Take,
     { cursor, fragments }: Cut,
   ): Promise<'done' | 'again' | 'gone'> {
-    const { kind, losses, ranges } = this.#options;
+    const { clock, kind, losses, ranges } = this.#options;
+    const beganMs = clock.monotonicMs();
     const knownAs = writer.eventIds;
     this.#pinned = { first: take.cursor.video.gop, last: cursor.video.gop };
     try {
@@ -216,6 +214,7 @@ export class WriteLoop {
     // At once, so that nobody takes for lost what is durable.
     this.#pinned = null;
     take.cursor = cursor;
+    this.#pace.took(clock.monotonicMs() - beganMs);
     this.#worked();
     ranges?.add(fragments);
     const { clip } = writer;

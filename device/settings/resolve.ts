@@ -107,7 +107,11 @@ function resolveBus(config: Config['bus'], secrets: Secrets, configDir: string):
         }
       : null,
     homeAssistant: home_assistant.enabled
-      ? { prefix: home_assistant.prefix, stillsUrl: home_assistant.stills_url ?? null }
+      ? {
+          prefix: home_assistant.prefix,
+          pictures: home_assistant.pictures,
+          stillsUrl: home_assistant.stills_url ?? null,
+        }
       : null,
   };
 }

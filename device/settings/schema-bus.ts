@@ -90,6 +90,12 @@ export const bus = z.strictObject({
         .regex(/^[a-z0-9_-]{1,32}$/, 'must be 1 to 32 of a-z, 0-9, - and _')
         .default('homeassistant')
         .meta(help('Its discovery prefix')),
+      pictures: z
+        .boolean()
+        .default(true)
+        .meta(
+          help('Camera entities that show the last still of each camera: it crosses MQTT, and the bridge'),
+        ),
       stills_url: httpUrl
         .nullish()
         .meta(help('Where it gets stills from: an address before their paths; null: no pictures')),

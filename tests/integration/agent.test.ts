@@ -29,6 +29,7 @@ beforeAll(async () => {
   });
   agent = await startAgent({
     config: {
+      bus: { port: 0, home_assistant: { enabled: true } },
       cameras: [
         {
           camera_id: 'street',
@@ -130,6 +131,30 @@ test('a stock MQTT client sees the same messages', async () => {
   );
   expect(ours.payload).toEqual(theirs);
 });
+
+test('Home Assistant finds a camera that shows the last still', async () => {
+  const listen = async (topic: string, format: string): Promise<string> => {
+    const { stdout } = await exec(
+      'mosquitto_sub',
+      ['-h', '127.0.0.1', '-p', String(agent.busPort), '-t', topic, '-F', format, '-C', '1', '-W', '50'],
+      { maxBuffer: 2 << 20 },
+    );
+    return stdout.trim();
+  };
+  const config = await listen('homeassistant/camera/+/+/config', '%p');
+  const { topic, image_encoding: encoding } = JSON.parse(config) as { topic: string; image_encoding: string };
+  expect(encoding).toBe('b64');
+  // A better one of the same event may have taken its place on the disk.
+  await expect
+    .poll(async () => [await listen(topic, '%p'), await stillsOnDisk()], { timeout: 60_000 })
+    .toSatisfy(([shown, stills]: [string, string[]]) => stills.includes(shown));
+});
+
+const stillsOnDisk = async (): Promise<string[]> => {
+  const folder = join(agent.dataDir, 'media', 'stills');
+  const names = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.jpg'));
+  return await Promise.all(names.map((name) => readFile(join(folder, name), 'base64')));
+};
 
 test('a killed detect host comes back, and nothing else notices', async () => {
   const before = agent.messages.length;

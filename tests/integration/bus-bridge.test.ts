@@ -6,23 +6,28 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { BridgeSettings } from '../../device/contract/settings.ts';
+import type { StateStore } from '../../device/contract/state-store.ts';
 import { systemClock } from '../../device/kernel/clock.ts';
 import { requirePackages } from '../harness/packages.ts';
 import { connectClient, motion, mqttTopic, startBus } from './bus-fixture.ts';
 import { freePort } from '../harness/free-port.ts';
+import { openStateStore } from '../harness/state-store.ts';
 
 requirePackages(['mosquitto']);
 
 let dir: string;
 let port: number;
+let state: StateStore & Disposable;
 let mosquitto: ChildProcess | null;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'bus-bridge-'));
   port = await freePort();
+  state = await openStateStore(dir);
   mosquitto = null;
 });
 afterEach(async () => {
   await stopMosquitto();
+  state[Symbol.dispose]();
   await rm(dir, { recursive: true });
 });
 
@@ -63,7 +68,7 @@ const clock = {
   sleep: (ms: number, signal?: AbortSignal) => systemClock.sleep(Math.min(ms, 100), signal),
 };
 const start = (settings: Partial<BridgeSettings> = {}) =>
-  startBus({ stateDir: dir, bridge: bridge(settings), clock });
+  startBus({ state, bridge: bridge(settings), clock });
 const publish = (bus: Awaited<ReturnType<typeof start>>, from: number, to: number): void => {
   for (let n = from; n < to; n++) bus.publish('motion.start', motion(`cam${n}`));
 };
@@ -187,7 +192,7 @@ test('what Home Assistant is told goes there too, and what is gone is taken back
   );
   await other.subscribeAsync('homeassistant/#');
   await using bus = await startBus({
-    stateDir: dir,
+    state,
     bridge: bridge(),
     clock,
     homeAssistant: { prefix: 'homeassistant' },
@@ -208,6 +213,18 @@ test('what Home Assistant is told goes there too, and what is gone is taken back
   ]);
   await expect.poll(() => told).toEqual(expected);
   await expect.poll(() => here).toEqual(expected);
+  const camera = 'homeassistant/camera/attic/camera_porch_picture';
+  bus.announce([{ topic: `${camera}/config`, payload: { name: 'porch' } }]);
+  bus.showPicture('porch', Buffer.from([0xff, 0xd8, 0xff]));
+  for (const messages of [told, here]) {
+    await expect.poll(() => messages.get(`${camera}/picture`)).toBe('/9j/');
+  }
+  bus.announce([]);
+  for (const messages of [told, here]) {
+    await expect.poll(() => messages.get(`${camera}/picture`)).toBe('');
+  }
+  bus.showPicture('porch', Buffer.alloc(1 << 20));
+  expect(bus.meter.drops('picture_too_large')).toBe(1);
   // Home Assistant says hello on its own topic: nobody minds.
   await local.publishAsync('homeassistant/status', 'online', { qos: 1 });
   expect(bus.meter.drops('publish_refused')).toBe(0);

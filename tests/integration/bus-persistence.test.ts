@@ -5,18 +5,25 @@ import { join } from 'node:path';
 import type { MqttClient } from 'mqtt';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { BusOptions } from '../../device/bus/index.ts';
+import type { StateStore } from '../../device/contract/state-store.ts';
 import { systemClock } from '../../device/kernel/clock.ts';
 import { collect, connectClient, motion, mqttTopic, startBus } from './bus-fixture.ts';
+import { openStateStore } from '../harness/state-store.ts';
 
-let stateDir: string;
+let dir: string;
+let state: StateStore & Disposable;
 beforeEach(async () => {
-  stateDir = await mkdtemp(join(tmpdir(), 'bus-state-'));
+  dir = await mkdtemp(join(tmpdir(), 'bus-state-'));
+  state = await openStateStore(dir);
 });
-afterEach(() => rm(stateDir, { recursive: true }));
+afterEach(async () => {
+  state[Symbol.dispose]();
+  await rm(dir, { recursive: true });
+});
 
 const start = (options: Partial<BusOptions> = {}) =>
   startBus({
-    stateDir,
+    state,
     authenticate: async ({ username }) => ({ user: username ?? '', role: 'viewer', surface: 'mqtt' }),
     ...options,
   });

@@ -1,40 +1,63 @@
-import { appendFile, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DurableMap } from '../../../device/bus/durable-map.ts';
+import type { StateChange, StateStore } from '../../../device/contract/state-store.ts';
 import { systemClock } from '../../../device/kernel/clock.ts';
+import { openStateStore } from '../../harness/state-store.ts';
 
 const log = pino({ level: 'silent' });
-let dir: string;
-let path: string;
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'durable-map-'));
-  path = join(dir, 'map.jsonl');
-});
-afterEach(() => rm(dir, { recursive: true }));
-
 /** Nothing is waited for: what changed is written at once. */
 const clock = { ...systemClock, sleep: async () => {} };
-const open = () => DurableMap.open<unknown>({ path, clock, log });
-const content = async (): Promise<Record<string, unknown>> => {
-  await using map = await open();
+
+let dir: string;
+let store: StateStore & Disposable;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'durable-map-'));
+  store = await openStateStore(dir);
+});
+afterEach(async () => {
+  store[Symbol.dispose]();
+  await rm(dir, { recursive: true });
+});
+
+const open = (name = 'a map', over: StateStore = store) =>
+  DurableMap.open<unknown>({ name, store: over, gatherMs: 300, clock, log });
+const content = async (name?: string): Promise<Record<string, unknown>> => {
+  await using map = await open(name);
   return Object.fromEntries(map.entries());
 };
 
-test('what was set and deleted is so after closing and opening, in the order it was set', async () => {
+/** Keeps what is written, and refuses while `isDown`. */
+class Recorder implements StateStore {
+  readonly changes: StateChange[] = [];
+  isDown = false;
+  async read(name: string) {
+    if (this.isDown) throw new Error('down');
+    return store.read(name);
+  }
+  async write(change: StateChange): Promise<void> {
+    if (this.isDown) throw new Error('down');
+    this.changes.push(change);
+    await store.write(change);
+  }
+}
+
+test('what was set and deleted is so after closing and opening', async () => {
   const step = fc.tuple(
     fc.constantFrom('a', 'b', 'q:1', 'ü'),
     fc.option(fc.string({ unit: 'grapheme' })),
     fc.boolean(),
   );
+  let run = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 10 }), async (steps) => {
-      await rm(path, { force: true });
+      const name = `run ${run++}`;
       const expected = new Map<string, string>();
-      let map = await open();
+      let map = await open(name);
       for (const [key, value, reopens] of steps) {
         if (value === null) map.delete(key);
         else map.set(key, value);
@@ -42,78 +65,82 @@ test('what was set and deleted is so after closing and opening, in the order it 
         else expected.set(key, value);
         if (!reopens) continue;
         await map[Symbol.asyncDispose]();
-        map = await open();
+        map = await open(name);
       }
       await map[Symbol.asyncDispose]();
-      expect(await content()).toEqual(Object.fromEntries(expected));
+      expect(await content(name)).toEqual(Object.fromEntries(expected));
     }),
-    { numRuns: 15 },
+    { numRuns: 50 },
   );
 });
 
-test('wherever a power cut tears the file, what is left is what was so at some moment', async () => {
+test('maps of different names do not see each other', async () => {
   {
-    await using map = await open();
-    map.set('a', 1);
+    await using a = await open('a');
+    await using b = await open('b');
+    a.set('key', 1);
+    b.set('key', 2);
   }
+  expect(await content('a')).toEqual({ key: 1 });
+  expect(await content('b')).toEqual({ key: 2 });
+});
+
+test('what comes and goes at once is never written', async () => {
+  const recorder = new Recorder();
   {
-    await using map = await open();
-    map.set('b', 'ü');
+    await using map = await open('a map', recorder);
+    map.set('a', 1);
     map.delete('a');
   }
-  const whole = await readFile(path);
-  const moments = [{}, { a: 1 }, { a: 1, b: 'ü' }, { b: 'ü' }];
-  for (let length = whole.length; length >= 0; length--) {
-    await writeFile(path, whole);
-    await truncate(path, length);
-    expect(moments).toContainEqual(await content());
-  }
+  expect(recorder.changes).toEqual([]);
 });
 
-test('a torn end is cut off, and what comes later is whole', async () => {
+test('much is written in pieces, oldest first', async () => {
+  const recorder = new Recorder();
   {
-    await using map = await open();
-    map.set('a', 1);
+    await using map = await open('a map', recorder);
+    for (let n = 0; n < 10; n++) map.set(`key${n}`, 'x'.repeat(100_000));
   }
-  await appendFile(path, '12345678 ["b",2]\n\0\0\0');
-  {
-    await using map = await open();
-    expect(Object.fromEntries(map.entries())).toEqual({ a: 1 });
-    map.set('c', 3);
-  }
-  expect(await content()).toEqual({ a: 1, c: 3 });
+  expect(recorder.changes.map(({ entries }) => entries.length)).toEqual([3, 3, 3, 1]);
+  expect(Object.keys(await content())).toEqual(Array.from({ length: 10 }, (_, n) => `key${n}`));
 });
 
-test('the file does not grow without end, and nothing that goes while it is rewritten comes back', async () => {
-  const bulk = 'x'.repeat(60_000);
-  {
-    await using map = await open();
-    map.set('stays', 1);
-    for (let n = 0; n < 40; n++) {
-      const before = await sizeOfFile();
-      map.set('changes', `${n}${bulk}`);
-      map.set('goes', n);
-      await expect.poll(sizeOfFile, { interval: 10, timeout: 5000 }).not.toBe(before);
-      map.delete('goes');
-    }
-  }
-  expect(await sizeOfFile()).toBeLessThan(2_000_000);
-  expect(await content()).toEqual({ stays: 1, changes: `39${bulk}` });
-});
-
-const sizeOfFile = async (): Promise<number> => (await stat(path).catch(() => null))?.size ?? 0;
-
-test('what comes and goes at once never touches the disk', async () => {
-  await using map = await open();
+test('while nothing can be written the map goes on, and everything is written later', async () => {
+  const recorder = new Recorder();
+  let pauses = 0;
+  const map = await DurableMap.open<unknown>({
+    ...{ name: 'a map', store: recorder, gatherMs: 300, log },
+    clock: {
+      ...systemClock,
+      // The third pause is the one after the first attempt that failed.
+      sleep: async () => {
+        pauses += 1;
+        if (pauses > 2) recorder.isDown = false;
+      },
+    },
+  });
+  recorder.isDown = true;
   map.set('a', 1);
+  map.set('b', 2);
   map.delete('a');
+  expect(map.get('b')).toBe(2);
+  await expect.poll(() => recorder.changes.length).toBe(1);
   await map[Symbol.asyncDispose]();
-  expect(await readFile(path, 'utf8')).toBe('');
+  expect(await content()).toEqual({ b: 2 });
 });
 
-test('where the file cannot be used, the map works in memory', async () => {
-  await writeFile(join(dir, 'file'), '');
-  await using map = await DurableMap.open({ path: join(dir, 'file', 'x'), clock, log });
-  map.set('a', 1);
-  expect(map.get('a')).toBe(1);
+test('what could not be read does not come back', async () => {
+  {
+    await using map = await open();
+    map.set('old', 1);
+  }
+  const recorder = new Recorder();
+  recorder.isDown = true;
+  {
+    await using map = await open('a map', recorder);
+    expect(map.get('old')).toBeUndefined();
+    recorder.isDown = false;
+    map.set('new', 2);
+  }
+  expect(await content()).toEqual({ new: 2 });
 });

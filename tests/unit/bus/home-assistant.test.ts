@@ -1,6 +1,11 @@
 import { expect, test } from 'vitest';
 import { filterTakes, topicToMqtt } from '../../../device/bus/names.ts';
-import { homeAssistantMessages, type HomeAssistantOptions } from '../../../device/bus/home-assistant.ts';
+import {
+  announcementOf,
+  homeAssistantMessages,
+  pictureTopic,
+  type HomeAssistantOptions,
+} from '../../../device/bus/home-assistant.ts';
 import { commandRequest, COMMANDS, type CommandName } from '../../../device/contract/commands.ts';
 import { TOPICS } from '../../../device/contract/topics.ts';
 import { defaultSettings } from '../../../device/settings/index.ts';
@@ -22,6 +27,7 @@ const messagesOf = (options: Partial<HomeAssistantOptions> = {}) =>
     prefix: 'homeassistant',
     cameras: cameras('porch', 'front-door'),
     modules: ['modules.output.telegram_notifier'],
+    pictures: true,
     stillsUrl: 'https://attic.lan:8443/media/',
     ...options,
   });
@@ -32,7 +38,7 @@ test('every entity has a place of its own, an id, a device, and goes when the no
   expect(new Set(messages.map(({ payload }) => payload['unique_id'])).size).toBe(messages.length);
   for (const { topic, payload } of messages) {
     expect(topic).toMatch(
-      /^homeassistant\/(binary_sensor|sensor|switch|image)\/attic\/[a-zA-Z0-9_-]+\/config$/,
+      /^homeassistant\/(binary_sensor|sensor|switch|image|camera)\/attic\/[a-zA-Z0-9_-]+\/config$/,
     );
     expect(payload).toMatchObject({
       device: { identifiers: [expect.stringMatching(/^spyoncino_attic/)] },
@@ -72,12 +78,33 @@ test('a camera has one sensor per label, and none where nothing is looked for', 
   const ids = (options: Partial<HomeAssistantOptions>) =>
     messagesOf(options).flatMap(({ topic }) => /camera_porch_(\w+)/.exec(topic)?.[1] ?? []);
   const [porch] = cameras('porch');
-  expect(ids({})).toEqual(['online', 'enabled', 'motion', 'label_person', 'label_traffic_light', 'still']);
+  expect(ids({})).toEqual([
+    'online',
+    'enabled',
+    'motion',
+    'label_person',
+    'label_traffic_light',
+    'picture',
+    'still',
+  ]);
   const blind = { ...porch!, detection: { ...porch!.detection, enabled: false } };
-  expect(ids({ cameras: [blind], stillsUrl: null })).toEqual(['online', 'enabled', 'motion']);
+  expect(ids({ cameras: [blind], pictures: false, stillsUrl: null })).toEqual([
+    'online',
+    'enabled',
+    'motion',
+  ]);
 });
 
-test('pictures are addresses, never pixels', () => {
+test('a camera shows what is on the topic beside its announcement, which is not one', () => {
+  const shown = messagesOf({ cameras: cameras('front-door') }).find(({ topic }) =>
+    topic.includes('/camera/'),
+  );
+  const topic = pictureTopic('homeassistant', 'attic', 'front-door');
+  expect(shown).toMatchObject({ topic: announcementOf(topic), payload: { topic, image_encoding: 'b64' } });
+  expect(topic).not.toMatch(/\/config$/);
+});
+
+test('stills by address are addresses, never pixels', () => {
   const image = messagesOf().find(({ topic }) => topic.includes('/image/'));
   expect(image?.payload['url_template']).toBe(
     '{% if value_json.camera_id == "porch" and value_json.still %}{{ "https://attic.lan:8443/media/" ~ value_json.still }}{% endif %}',

@@ -100,6 +100,32 @@ test('a library that is closed refuses questions and gives up what comes late', 
   expect(await library.footage(segment('late'))).toBeNull();
 });
 
+test('there is one library per data directory, and the next may have it when that is closed', async () => {
+  {
+    await using _first = await open();
+    await expect(open()).rejects.toMatchObject({ code: 'DATA_DIR_IN_USE' });
+  }
+  await using next = await open();
+  expect(next.troubles).toEqual([]);
+});
+
+test('state of other rooms is kept by name, and what is written as all of it replaces the rest', async () => {
+  {
+    await using library = await open();
+    const entries = [
+      ['a', '1'],
+      ['b', '2'],
+    ] as const;
+    await library.ask('writeState', { name: 'x', entries, isAll: false });
+    await library.ask('writeState', { name: 'y', entries, isAll: false });
+    await library.ask('writeState', { name: 'x', entries: [['a', null]], isAll: false });
+    await library.ask('writeState', { name: 'y', entries: [['c', '3']], isAll: true });
+  }
+  await using library = await open();
+  expect(await library.ask('readState', { name: 'x' })).toEqual([['b', '2']]);
+  expect(await library.ask('readState', { name: 'y' })).toEqual([['c', '3']]);
+});
+
 test('an index of a newer version is not touched, and recording can go on', async () => {
   {
     using store = await Store.open({ dataDir, as: 'owner' });

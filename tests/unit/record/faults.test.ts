@@ -86,6 +86,25 @@ test('footage of a growing clip survives a failed sync: it is written again', as
   expect(stored(rig, disk)).toEqual(stream.packets.slice(80, 270).map(nameOf));
 });
 
+test('on a slow disk as well, what was received more than a second ago is durable', async () => {
+  const disk = new MemoryDisk();
+  await using rig = await startRig({ preRollMs: 0, postRollMs: 1000, maxClipMs: 60_000 }, disk);
+  disk.fault = (operation) => (operation === 'sync' ? rig.clock.sleep(300) : undefined);
+  const stream = syntheticStream(plan);
+  rig.recorder.openEvent('e', at(0));
+  const notDurableMs: number[] = [];
+  for (const [index, packet] of stream.packets.entries()) {
+    await rig.play({ info: stream.info, packets: [packet] });
+    const [file] = disk.files.values();
+    const durable = file?.durable.byteLength ? (readMp4(file.durable).tracks[0]?.samples.length ?? 0) : 0;
+    notDurableMs.push((index + 1 - durable) * 100);
+  }
+  disk.fault = () => {};
+  rig.clock.advance(1000);
+  // The disk is known by then.
+  expect(Math.max(...notDurableMs.slice(20))).toBeLessThanOrEqual(1000);
+});
+
 test('a stuck write costs the oldest unwritten footage, and says so; memory stays bounded', async () => {
   const disk = new MemoryDisk();
   const bufferBytes = 100_000;
