@@ -155,7 +155,7 @@ export class StorageDesk implements ModulePausing {
   #publishStats(stats: LibraryStats, { deleted, problems }: CleanupReport): void {
     const { bus, meter } = this.#o;
     const settings = this.#settings;
-    const { disk, classes, stills, writtenBytesPerDay } = stats;
+    const { disk, classes, remote, stills, writtenBytesPerDay } = stats;
     const { headroomBytes } = settings.storage;
     const usedBytes = disk.totalBytes - disk.freeBytes;
     const forecast = forecastDays(stats, headroomBytes);
@@ -184,6 +184,10 @@ export class StorageDesk implements ModulePausing {
       continuous: ofClass('continuous'),
       event: ofClass('event'),
       protected: ofClass('protected'),
+      uploads: {
+        ...{ waiting: remote.objects, waiting_bytes: remote.bytes },
+        ...{ oldest_ts: remote.oldestUtcMs, backfill: remote.backfillObjects },
+      },
       write_gb_per_day: writtenBytesPerDay === null ? null : gigabytes(writtenBytesPerDay),
       forecast_days: forecast === null ? null : round(forecast, 1),
     });

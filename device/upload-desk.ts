@@ -89,7 +89,7 @@ export class UploadDesk {
   #health(): ModuleHealth {
     const { settings } = this.#slot;
     if (!settings) return { status: 'disabled', reasons: [], details: {} };
-    const { bucket, prefix } = settings;
+    const { bucket, prefix, encryptTo } = settings;
     if (this.#o.isStandby) {
       const reasons = [new CodedError('UPLOADS_STANDBY').report()];
       return { status: 'disabled', reasons, details: { bucket, prefix } };
@@ -106,6 +106,10 @@ export class UploadDesk {
         queue_size: backlog?.objects ?? null,
         queue_bytes: backlog?.bytes ?? null,
         oldest_ts: backlog?.oldestUtcMs ?? null,
+        // Of it: what was there before uploads were switched on, and whether more of that is still looked for.
+        backfill_size: backlog?.backfillObjects ?? null,
+        is_backfilling: this.#uploader?.isBackfilling ?? false,
+        encrypted_to: encryptTo?.keyId ?? null,
         last_result,
       },
     };
@@ -126,7 +130,8 @@ export class UploadDesk {
       onSent: (object, sent, durationMs) => this.#sent(settings, object, sent, durationMs),
       onFailed: (object, reason, durationMs) => this.#failed(settings, object, reason, durationMs),
       onCompared: (difference, isAsked) => this.#compared(difference, isAsked),
-      onBacklog: ({ objects, bytes }) => {
+      onBacklog: ({ objects, bytes, backfillObjects }) => {
+        meter.set('spyoncino_upload_backfill_objects', backfillObjects);
         meter.set('spyoncino_upload_backlog_objects', objects);
         meter.set('spyoncino_upload_backlog_bytes', bytes);
       },
@@ -146,9 +151,10 @@ export class UploadDesk {
   #sent(settings: RemoteSettings, object: RemoteObject, sent: Sent, durationMs: number): void {
     const { bus, clock, meter } = this.#o;
     const { kind, ref, cameraId, startUtcMs, endUtcMs } = object;
-    const { sizeBytes, sha256, etag, versionId } = sent;
+    const { sizeBytes, sha256, sealed, etag, versionId } = sent;
+    const sentBytes = sealed?.sizeBytes ?? sizeBytes;
     this.#lastResult = 'synced';
-    meter.count('spyoncino_uploaded_bytes_total', { kind }, sizeBytes);
+    meter.count('spyoncino_uploaded_bytes_total', { kind }, sentBytes);
     bus.publish('storage.upload.done', {
       ...{
         kind,
@@ -158,11 +164,12 @@ export class UploadDesk {
         object_key: settings.prefix + object.key,
       },
       ...{ size_bytes: sizeBytes, sha256, etag, start_ts: startUtcMs },
+      sealed: sealed && { key_id: sealed.keyId, size_bytes: sealed.sizeBytes, sha256: sealed.sha256 },
       waited_ms: Math.max(0, Math.round(clock.utcMs() - endUtcMs)),
     });
     bus.publish('storage.s3.synced', {
       ...this.#attempt(settings, object, durationMs),
-      ...{ size_bytes: sizeBytes, etag, status: 'synced' },
+      ...{ size_bytes: sentBytes, etag, status: 'synced' },
       ...(versionId === null ? {} : { version_id: versionId }),
     });
   }
@@ -202,9 +209,11 @@ export class UploadDesk {
 /** The ledger, as the uploader knows it, in the library. */
 export const ledgerOf = (library: Pick<Library, 'ask'>): Ledger => ({
   enrol: (limit) => library.ask('remoteEnrol', { consumer: CONSUMER, limit }),
+  backfill: (page) => library.ask('remoteBackfill', { consumer: CONSUMER, ...page }),
   next: (choice) => library.ask('remoteNext', choice),
   materialise: (clipId) => library.ask('materialiseClip', clipId),
   ready: (file) => library.ask('remoteReady', file),
+  seal: (choice) => library.ask('remoteSeal', choice),
   uploading: (progress) => library.ask('remoteUploading', progress),
   verified: (result) => library.ask('remoteVerified', result),
   failed: (failure) => library.ask('remoteFailed', failure),

@@ -42,6 +42,14 @@ const VERBS: Readonly<Record<string, { summary: string; load(): Promise<{ verb: 
     summary: 'the bucket with copies of the footage: list, verify, restore',
     load: () => import('./remote.ts'),
   },
+  keys: {
+    summary: 'a key pair, so that what is copied to the bucket is encrypted before it leaves',
+    load: () => import('./keys.ts'),
+  },
+  decrypt: {
+    summary: 'open what was encrypted, with the private key, on any machine',
+    load: () => import('./decrypt.ts'),
+  },
   users: { summary: 'who may sign in, and tokens for programs', load: () => import('./users.ts') },
   version: {
     summary: 'print version, commit, build time and the versions of what does the work',

@@ -2,7 +2,8 @@ import { resolve } from 'node:path';
 import { CodedError } from '../contract/errors.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { loadSettings } from '../settings/index.ts';
-import { openArchive, type Archive, type DayChoice, type Manifest } from '../sync/index.ts';
+import { openArchive, type Archive, type DayChoice, type Manifest, type SealKeys } from '../sync/index.ts';
+import { readPrivateKeys } from './private-keys.ts';
 import { isoTime, megabytes, showProgress, untilInterrupted } from './progress.ts';
 import { friendlyPath, loadOptions, parse, PLACES, PLACES_HELP, type Verb } from './verb.ts';
 
@@ -19,7 +20,8 @@ a configuration with the bucket and the keys (storage.remote in config.yaml and 
 
   --camera ID       of this camera only
   --day YYYY-MM-DD  of this day (UTC) only
-  --deep            verify: read every object and compare its SHA-256
+  --deep            verify: read every object and compare its SHA-256; what is encrypted needs no key for that
+  --key FILE        restore: private key for what was encrypted (\`spyoncino keys new\`); may be repeated
   --json            one JSON object per line
 ${PLACES_HELP}
 
@@ -34,6 +36,7 @@ Exit code 1 when an object is missing or is not what was sent.
         day: { type: 'string' },
         to: { type: 'string' },
         deep: { type: 'boolean', default: false },
+        key: { type: 'string', multiple: true, default: [] },
         json: { type: 'boolean', default: false },
       },
       true,
@@ -46,12 +49,16 @@ Exit code 1 when an object is missing or is not what was sent.
     if ((action === 'restore') !== (to !== undefined)) {
       throw new CodedError('USAGE', 'restore takes --to DIR, the others do not');
     }
+    if (action !== 'restore' && values.key.length > 0) {
+      throw new CodedError('USAGE', 'only restore takes --key: nothing else needs one');
+    }
     if (day !== undefined && !/^\d{4}-\d\d-\d\d$/.test(day)) {
       throw new CodedError('USAGE', `--day takes YYYY-MM-DD, not "${day}"`);
     }
     const { settings } = await loadSettings(loadOptions(values));
     const { remote } = settings;
     if (!remote) throw new CodedError('UPLOADS_OFF');
+    const keys = await readPrivateKeys(values.key);
     return await untilInterrupted(async (signal) => {
       using archive = await openArchive({ settings: remote, clock: systemClock, signal });
       const choice: DayChoice = {
@@ -67,7 +74,7 @@ Exit code 1 when an object is missing or is not what was sent.
         days++;
         if (action === 'list') list(manifest, tell);
         else if (action === 'verify') isGood = (await verify(archive, manifest, values.deep, tell)) && isGood;
-        else isGood = (await restore(archive, manifest, resolve(to ?? ''), tell)) && isGood;
+        else isGood = (await restore(archive, manifest, { folder: resolve(to ?? ''), keys }, tell)) && isGood;
       }
       if (days === 0) process.stderr.write('there is no manifest of that in the bucket\n');
       return isGood ? 0 : 1;
@@ -82,12 +89,14 @@ function list({ cameraId, day, writtenUtcMs, objects, coverage }: Manifest, tell
   const bytes = objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const coveredMs = coverage.reduce((sum, { startUtcMs, endUtcMs }) => sum + endUtcMs - startUtcMs, 0);
   const [stills, clips, segments] = [count('still'), count('clip'), count('segment')];
+  const sealed = objects.filter((object) => object.sealed !== null).length;
+  const encrypted = sealed === 0 ? '' : `, ${sealed} of them encrypted`;
   tell(
-    `${cameraId} ${day}: ${stills} stills, ${clips} clips, ${segments} segments, ${megabytes(bytes)}; ` +
+    `${cameraId} ${day}: ${stills} stills, ${clips} clips, ${segments} segments, ${megabytes(bytes)}${encrypted}; ` +
       `${(coveredMs / 60_000).toFixed(1)} min of footage (as of ${isoTime(writtenUtcMs)})`,
     {
       ...{ camera_id: cameraId, day, written_ts: writtenUtcMs, stills, clips, segments },
-      ...{ size_bytes: bytes, covered_ms: coveredMs },
+      ...{ size_bytes: bytes, covered_ms: coveredMs, encrypted: sealed },
     },
   );
 }
@@ -118,7 +127,12 @@ async function verify(archive: Archive, manifest: Manifest, isDeep: boolean, tel
   return bad === 0;
 }
 
-async function restore(archive: Archive, manifest: Manifest, folder: string, tell: Tell): Promise<boolean> {
+async function restore(
+  archive: Archive,
+  manifest: Manifest,
+  { folder, keys }: { folder: string; keys: SealKeys },
+  tell: Tell,
+): Promise<boolean> {
   const progress = showProgress();
   const { cameraId, day, objects } = manifest;
   let [brought, bad] = [0, 0];
@@ -126,7 +140,7 @@ async function restore(archive: Archive, manifest: Manifest, folder: string, tel
     for (const object of objects) {
       progress.show(`${object.key}, ${megabytes(object.sizeBytes)}`);
       try {
-        if (await archive.restore(object, folder)) brought++;
+        if (await archive.restore(object, folder, keys)) brought++;
       } catch (error) {
         if (!(error instanceof CodedError)) throw error;
         bad++;

@@ -460,6 +460,41 @@ export const ERRORS = {
     means: 'The server with the bucket refused for a reason that we have no better word for.',
     advice: 'See the message; what waits is kept and sent later.',
   },
+  SEAL_UNKNOWN: {
+    fault: 'operator',
+    means: 'This is not encrypted by us, or by a newer version.',
+    advice: 'Check which file it is; one that was not encrypted can be used as it is.',
+  },
+  SEAL_KEY_NEEDED: {
+    fault: 'operator',
+    means: 'It is encrypted, and no key was given.',
+    advice: 'Give the file with the private key: --key FILE. The key is not on the device.',
+  },
+  SEAL_KEY_WRONG: {
+    fault: 'operator',
+    means: 'It is encrypted for another key.',
+    advice: '`spyoncino keys show FILE` names the key in a file; --key may be given several times.',
+  },
+  SEAL_KEY_UNUSABLE: {
+    fault: 'operator',
+    means: 'The file with the private key cannot be used.',
+    advice: 'Take the one that `spyoncino keys new` wrote.',
+  },
+  SEAL_BROKEN: {
+    fault: 'peer',
+    means: 'It is not what was encrypted: bytes were changed, moved or added.',
+    advice: 'Fetch it again. If that does not help, it was altered where it was kept.',
+  },
+  SEAL_TRUNCATED: {
+    fault: 'peer',
+    means: 'It ends too early: a part of what was encrypted is missing.',
+    advice: 'Fetch it again; `spyoncino remote verify` says whether it is whole in the bucket.',
+  },
+  SEAL_SWAPPED: {
+    fault: 'peer',
+    means: 'It is genuine, but another object than its place or name says.',
+    advice: 'Somebody moved it. Its own name is in the message.',
+  },
   UPLOADS_STANDBY: {
     fault: 'operator',
     means: 'This agent stands by (SPYONCINO_STANDBY=1) and leaves uploads to another.',

@@ -76,6 +76,10 @@ export const GAUGES = {
   spyoncino_disk_free_bytes: { help: 'Free space where the footage is', labels: [] },
   spyoncino_storage_alarms: { help: 'Alarms of the storage that are active', labels: [] },
   spyoncino_upload_backlog_objects: { help: 'Objects that wait to be copied to the bucket', labels: [] },
+  spyoncino_upload_backfill_objects: {
+    help: 'Of the objects: those that were recorded before uploads were switched on',
+    labels: [],
+  },
   spyoncino_upload_backlog_bytes: { help: 'The same in bytes, as far as it is known', labels: [] },
   spyoncino_gateway_clients: { help: 'Clients connected to the websocket gateway', labels: [] },
   spyoncino_bus_clients: { help: 'Clients connected to the bus', labels: [] },

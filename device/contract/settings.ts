@@ -8,6 +8,7 @@ import type { BackendName } from './detect.ts';
 import type { Trouble } from './modules.ts';
 import type { GpioSettings } from './gpio.ts';
 import type { NotifySettings } from './notify.ts';
+import type { Recipient } from './recipient.ts';
 import type { RemoteKind } from './sync.ts';
 
 export type SourceSettings =
@@ -135,7 +136,11 @@ export interface RemoteSettings {
     readonly algorithm: 'AES256' | 'aws:kms';
     readonly keyId: string | null;
   } | null;
+  /** Whose private key opens what is sent; null: it is sent as it is. */
+  readonly encryptTo: Recipient | null;
   readonly objectLock: { readonly mode: 'GOVERNANCE' | 'COMPLIANCE'; readonly ms: number } | null;
+  /** How far back footage is copied that was there before; 0: none is. */
+  readonly backfillMs: number;
   /** null: the bucket is compared only when somebody asks. */
   readonly checkIntervalMs: number | null;
 }

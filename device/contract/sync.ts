@@ -18,6 +18,28 @@ export interface RemotePart {
   readonly etag: string;
 }
 
+/**
+ * What makes the same encrypted bytes of a file again, so that an upload can go on. Secret, and forgotten as soon as
+ * the object is there.
+ */
+export interface RemoteSeal {
+  /** Of the public key. */
+  readonly keyId: string;
+  /** SHA-256 of the file, hex: of no other content may it ever be used. */
+  readonly of: string;
+  /** Base64. */
+  readonly header: string;
+  readonly dataKey: string;
+}
+
+/** What lies in the bucket in place of the file, when that was encrypted. */
+export interface RemoteSealed {
+  readonly keyId: string;
+  readonly sizeBytes: number;
+  /** Hex. */
+  readonly sha256: string;
+}
+
 /** One object of the ledger. */
 export interface RemoteObject {
   readonly no: number;
@@ -41,6 +63,8 @@ export interface RemoteObject {
   readonly uploadId: string | null;
   /** Ascending. */
   readonly parts: readonly RemotePart[];
+  /** null: nothing encrypted was begun. */
+  readonly seal: RemoteSeal | null;
   readonly attempts: number;
   readonly verifiedUtcMs: number | null;
 }
@@ -49,10 +73,13 @@ export interface RemoteObject {
 export type RemoteAttempt = Pick<RemoteObject, 'no' | 'revision'>;
 
 /** What is known of an object that is, or may be, in the bucket. */
-export type RemoteEntry = Pick<
+export interface RemoteEntry extends Pick<
   RemoteObject,
-  'no' | 'key' | 'sizeBytes' | 'state' | 'uploadId' | 'verifiedUtcMs'
->;
+  'no' | 'key' | 'state' | 'uploadId' | 'verifiedUtcMs'
+> {
+  /** In the bucket. */
+  readonly sizeBytes: number | null;
+}
 
 /** What waits to be sent. */
 export interface RemoteBacklog {
@@ -61,6 +88,16 @@ export interface RemoteBacklog {
   readonly bytes: number;
   /** When the oldest began to wait. */
   readonly oldestUtcMs: number | null;
+  /** Of the objects: those that were recorded before they were asked for. */
+  readonly backfillObjects: number;
+}
+
+/** Footage of before, a page of it. */
+export interface BackfillPage {
+  /** Objects that wait now, and did not before. */
+  readonly taken: number;
+  /** Where the next page begins; null: there is none. */
+  readonly after: number | null;
 }
 
 /** A day (UTC) of a camera, with objects in the bucket. */
@@ -84,6 +121,8 @@ export interface ManifestEntry {
   readonly sizeBytes: number;
   readonly sha256: string;
   readonly etag: string;
+  /** null: it lies there as it is. */
+  readonly sealed: RemoteSealed | null;
   /** Where footage has holes: what there is of it; null: all from start to end. */
   readonly coverage: readonly Coverage[] | null;
 }

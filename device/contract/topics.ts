@@ -203,6 +203,17 @@ export const TOPICS = {
       continuous: storageClass,
       event: storageClass,
       protected: storageClass,
+      uploads: z
+        .object({
+          waiting: z.number().int(),
+          waiting_bytes: z.number().int().meta({ description: 'as far as it is known' }),
+          oldest_ts: utcMs.nullable().meta({ description: 'when the oldest began to wait' }),
+          backfill: z
+            .number()
+            .int()
+            .meta({ description: 'of those waiting: recorded before uploads were switched on' }),
+        })
+        .meta({ description: 'what is still to be copied to the bucket' }),
       write_gb_per_day: z
         .number()
         .nullable()
@@ -229,8 +240,12 @@ export const TOPICS = {
       camera_id: z.string(),
       bucket: z.string(),
       object_key: z.string(),
-      size_bytes: z.number().int(),
+      size_bytes: z.number().int().meta({ description: 'of the file, as is `sha256`' }),
       sha256,
+      sealed: z
+        .object({ key_id: z.string(), size_bytes: z.number().int(), sha256 })
+        .nullable()
+        .meta({ description: 'what lies in the bucket in its place, encrypted; null: the file itself' }),
       etag: z.string(),
       start_ts: utcMs,
       waited_ms: z.number().meta({ description: 'from the end of what it shows to now' }),

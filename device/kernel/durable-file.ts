@@ -1,4 +1,4 @@
-import { mkdir, open, rename } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
@@ -47,4 +47,19 @@ export async function replaceFile(path: string, content: string | Uint8Array, mo
     await file.sync();
   }
   await renameDurable(temporary, path);
+}
+
+/** The same from what comes bit by bit: when that ends with an error, everything is as it was. */
+export async function replaceFileBy(path: string, content: AsyncIterable<Uint8Array>): Promise<void> {
+  const temporary = `${path}.part`;
+  try {
+    {
+      await using file = await open(temporary, 'w');
+      await file.writeFile(content);
+      await file.sync();
+    }
+    await renameDurable(temporary, path);
+  } finally {
+    await rm(temporary, { force: true });
+  }
 }

@@ -8,6 +8,7 @@ import { commitNotices, listAttempts, openNotices, pruneNotices } from './notice
 import { markUploaded, outboxDone, outboxTake, registerConsumers } from './outbox.ts';
 import { protect } from './protect.ts';
 import { reconcile } from './reconcile.ts';
+import { remoteBackfill } from './remote-backfill.ts';
 import { remoteManifest, remoteManifestDue, remoteManifestWritten } from './remote-manifest.ts';
 import {
   remoteBacklog,
@@ -18,6 +19,7 @@ import {
   remoteMissing,
   remoteNext,
   remoteReady,
+  remoteSeal,
   remoteUploading,
   remoteVerified,
 } from './remote.ts';
@@ -56,6 +58,7 @@ export const OPERATIONS = {
   remoteEnrol,
   remoteNext,
   remoteReady,
+  remoteSeal,
   remoteUploading,
   remoteVerified,
   remoteFailed,
@@ -66,6 +69,7 @@ export const OPERATIONS = {
   remoteManifestDue,
   remoteManifest,
   remoteManifestWritten,
+  remoteBackfill,
   readState,
   writeState,
 } satisfies Record<string, (context: LibraryContext, argument: never) => unknown>;

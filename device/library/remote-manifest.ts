@@ -1,6 +1,6 @@
 /** Which days of cameras have a manifest in the bucket, and what it has to say. */
 import type { Coverage } from '../contract/facts.ts';
-import type { ManifestDay, ManifestEntry } from '../contract/sync.ts';
+import type { ManifestDay, ManifestEntry, RemoteSealed } from '../contract/sync.ts';
 import type { LibraryContext } from './context.ts';
 
 const DAY_MS = 86_400_000;
@@ -27,10 +27,14 @@ export function remoteManifest(
 ): readonly ManifestEntry[] {
   const startMs = Date.parse(day);
   const rows = store.all<
-    Omit<ManifestEntry, 'sha256' | 'coverage'> & { sha256: Uint8Array; coverage: string | null }
+    Omit<ManifestEntry, 'sha256' | 'sealed' | 'coverage'> & {
+      sha256: Uint8Array;
+      sealed: string | null;
+      coverage: string | null;
+    }
   >(
     `SELECT key, kind, ref AS id, start_ms AS startUtcMs, end_ms AS endUtcMs, size_bytes AS sizeBytes, sha256, etag,
-       coverage
+       sealed, coverage
      FROM remote WHERE camera = (SELECT no FROM camera WHERE camera_id = ?) AND start_ms >= ? AND start_ms < ?
        AND verified_ms IS NOT NULL AND state IN ('verified', 'expired') AND sha256 IS NOT NULL AND etag IS NOT NULL
      ORDER BY start_ms, key`,
@@ -39,6 +43,7 @@ export function remoteManifest(
   return rows.map((row) =>
     Object.assign(row, {
       sha256: Buffer.from(row.sha256).toString('hex'),
+      sealed: row.sealed === null ? null : (JSON.parse(row.sealed) as RemoteSealed),
       coverage: row.coverage === null ? null : coverageIn(row.coverage),
     }),
   );

@@ -9,7 +9,7 @@ export const IS_OPEN = `state IN ('local', 'queued', 'uploading')`;
  */
 export function expireRemote(store: Store, ref: string, nowMs: number): void {
   store.run(
-    `UPDATE remote SET state = 'expired', changed_ms = ? WHERE ref = ? AND state <> 'expired'`,
+    `UPDATE remote SET state = 'expired', seal = NULL, changed_ms = ? WHERE ref = ? AND state <> 'expired'`,
     ...[nowMs, ref],
   );
 }

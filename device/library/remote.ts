@@ -8,6 +8,8 @@ import type {
   RemoteKind,
   RemoteObject,
   RemotePart,
+  RemoteSeal,
+  RemoteSealed,
 } from '../contract/sync.ts';
 import type { LibraryContext } from './context.ts';
 import { outboxTake, type OutboxItem } from './outbox.ts';
@@ -54,22 +56,30 @@ const FILE_COLUMNS = `
   (SELECT json_group_array(json_array(start_ms, end_ms)) FROM coverage WHERE coverage.file = f.no
    HAVING count(*) > 0) AS coverage`;
 
-function enrol(store: Store, { kind, ref, createdUtcMs }: OutboxItem, nowMs: number): void {
+/** In the transaction of the caller. */
+export function enrol(
+  store: Store,
+  { kind, ref, createdUtcMs }: Omit<OutboxItem, 'no'>,
+  nowMs: number,
+  isBackfill = false,
+): void {
   const row = newRow(store, kind, ref);
   if (!row) return;
   const isWhole = row.sha256 !== null;
   store.run(
     `INSERT INTO remote (key, kind, ref, camera, media, path, start_ms, end_ms, coverage, size_bytes, sha256,
-       state, queued_ms, changed_ms)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+       state, queued_ms, changed_ms, is_backfill)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (key) DO UPDATE SET
        state = CASE WHEN verified_ms IS NOT NULL AND sha256 = excluded.sha256 THEN 'verified'
                     ELSE excluded.state END,
        media = excluded.media, path = excluded.path, size_bytes = excluded.size_bytes, sha256 = excluded.sha256,
-       revision = revision + 1, upload_id = NULL, parts = '[]', attempts = 0, error = NULL, retry_ms = 0,
-       queued_ms = excluded.queued_ms, changed_ms = excluded.changed_ms`,
+       revision = revision + 1, upload_id = NULL, parts = '[]', seal = NULL, attempts = 0, error = NULL,
+       retry_ms = 0, queued_ms = excluded.queued_ms, changed_ms = excluded.changed_ms,
+       is_backfill = excluded.is_backfill`,
     ...[keyOf(row, ref), row.kind, ref, row.camera, row.media, row.path, row.start_ms, row.end_ms],
     ...[row.coverage, row.size_bytes, row.sha256, isWhole ? 'queued' : 'local', createdUtcMs, nowMs],
+    Number(isBackfill),
   );
 }
 
@@ -108,18 +118,20 @@ function keyOf({ kind, cameraId, start_ms }: NewRow, ref: string): string {
   return `stills/${cameraId}/${new Date(start_ms).toISOString().slice(0, 10)}/${ref}.jpg`;
 }
 
-interface Row extends Omit<RemoteObject, 'sha256' | 'parts'> {
+interface Row extends Omit<RemoteObject, 'sha256' | 'parts' | 'seal'> {
   readonly sha256: Uint8Array | null;
   readonly parts: string;
+  readonly seal: string | null;
 }
 
 const COLUMNS = `
   remote.no, kind, ref, camera_id AS cameraId, key, path, start_ms AS startUtcMs, end_ms AS endUtcMs,
-  size_bytes AS sizeBytes, sha256, state, revision, upload_id AS uploadId, parts, attempts,
+  size_bytes AS sizeBytes, sha256, state, revision, upload_id AS uploadId, parts, seal, attempts,
   verified_ms AS verifiedUtcMs`;
 
-const objectOf = ({ sha256, parts, ...row }: Row): RemoteObject => ({
+const objectOf = ({ sha256, parts, seal, ...row }: Row): RemoteObject => ({
   ...row,
+  seal: seal === null ? null : (JSON.parse(seal) as RemoteSeal),
   sha256: sha256 && Buffer.from(sha256).toString('hex'),
   parts: JSON.parse(parts) as RemotePart[],
 });
@@ -131,20 +143,25 @@ export interface RemoteChoice {
   readonly not: readonly number[];
 }
 
-/** What is to be sent next; null when nothing waits that may be sent now. Files of another disk wait for it. */
+/**
+ * What is to be sent next; null when nothing waits that may be sent now. Files of another disk wait for it. What was
+ * recorded before anybody wanted it copied comes after everything else.
+ */
 export function remoteNext(
   { store, media, clock }: LibraryContext,
   { kinds, not }: RemoteChoice,
 ): RemoteObject | null {
-  for (const kind of kinds) {
-    const row = store.get<Row>(
-      `SELECT ${COLUMNS} FROM remote JOIN camera ON camera.no = remote.camera
-       WHERE ${IS_OPEN} AND kind = ? AND (media IS NULL OR media = ?) AND retry_ms <= ?
-         AND remote.no NOT IN (SELECT value FROM json_each(?))
-       ORDER BY remote.no LIMIT 1`,
-      ...[kind, media, Math.round(clock.utcMs()), JSON.stringify(not)],
-    );
-    if (row) return objectOf(row);
+  for (const isBackfill of [0, 1]) {
+    for (const kind of kinds) {
+      const row = store.get<Row>(
+        `SELECT ${COLUMNS} FROM remote JOIN camera ON camera.no = remote.camera
+         WHERE ${IS_OPEN} AND kind = ? AND is_backfill = ? AND (media IS NULL OR media = ?) AND retry_ms <= ?
+           AND remote.no NOT IN (SELECT value FROM json_each(?))
+         ORDER BY remote.no LIMIT 1`,
+        ...[kind, isBackfill, media, Math.round(clock.utcMs()), JSON.stringify(not)],
+      );
+      if (row) return objectOf(row);
+    }
   }
   return null;
 }
@@ -164,6 +181,17 @@ export function remoteReady(
     `UPDATE remote SET state = CASE state WHEN 'local' THEN 'queued' ELSE state END, path = ?, media = ?, size_bytes = ?, sha256 = ?, changed_ms = ?
      WHERE no = ? AND revision = ? AND ${IS_OPEN}`,
     ...[path, media, sizeBytes, Buffer.from(sha256, 'hex'), Math.round(clock.utcMs()), no, revision],
+  );
+}
+
+/** How it will be encrypted; null: not at all. What was sent in another way is of no use. */
+export function remoteSeal(
+  { store }: LibraryContext,
+  { no, revision, seal }: RemoteAttempt & { seal: RemoteSeal | null },
+): void {
+  store.run(
+    `UPDATE remote SET seal = ?, upload_id = NULL, parts = '[]' WHERE no = ? AND revision = ? AND ${IS_OPEN}`,
+    ...[seal && JSON.stringify(seal), no, revision],
   );
 }
 
@@ -187,16 +215,16 @@ export function remoteUploading(
 /** It is there, whole: its file may go first when space is needed. */
 export function remoteVerified(
   { store, clock }: LibraryContext,
-  { no, revision, etag }: RemoteAttempt & { etag: string },
+  { no, revision, etag, sealed }: RemoteAttempt & { etag: string; sealed: RemoteSealed | null },
 ): void {
   const nowMs = Math.round(clock.utcMs());
   store.transaction(() => {
     store.run('UPDATE remote SET verified_ms = coalesce(verified_ms, ?) WHERE no = ?', nowMs, no);
     const isCurrent = store.run(
       `UPDATE remote SET state = CASE state WHEN 'expired' THEN 'expired' ELSE 'verified' END, etag = ?,
-         upload_id = NULL, parts = '[]', error = NULL, verified_ms = ?, changed_ms = ?
+         sealed = ?, seal = NULL, upload_id = NULL, parts = '[]', error = NULL, verified_ms = ?, changed_ms = ?
        WHERE no = ? AND revision = ?`,
-      ...[etag, nowMs, nowMs, no, revision],
+      ...[etag, sealed && JSON.stringify(sealed), nowMs, nowMs, no, revision],
     );
     if (isCurrent === 0) return;
     store.run(
@@ -221,7 +249,8 @@ export function remoteFailed(
 ): void {
   store.run(
     `UPDATE remote SET attempts = attempts + 1, error = ?, retry_ms = ?,
-       upload_id = CASE WHEN ?3 THEN NULL ELSE upload_id END, parts = CASE WHEN ?3 THEN '[]' ELSE parts END
+       upload_id = CASE WHEN ?3 THEN NULL ELSE upload_id END, parts = CASE WHEN ?3 THEN '[]' ELSE parts END,
+       seal = CASE WHEN ?3 THEN NULL ELSE seal END
      WHERE no = ?4 AND revision = ?5`,
     ...[code, Math.round(retryUtcMs), Number(startsOver), no, revision],
   );
@@ -234,7 +263,7 @@ export function remoteFailed(
 export async function remoteGone(context: LibraryContext, { no, revision }: RemoteAttempt): Promise<void> {
   await expectMedia(context);
   context.store.run(
-    `UPDATE remote SET state = 'expired', error = 'FOOTAGE_NOT_FOUND', changed_ms = ?
+    `UPDATE remote SET state = 'expired', error = 'FOOTAGE_NOT_FOUND', seal = NULL, changed_ms = ?
      WHERE no = ? AND revision = ? AND ${IS_OPEN}`,
     ...[Math.round(context.clock.utcMs()), no, revision],
   );
@@ -247,7 +276,7 @@ export function remoteMissing({ store, clock }: LibraryContext, { nos }: { nos: 
     let again = 0;
     for (const no of nos) {
       const found = store.run(
-        'UPDATE remote SET verified_ms = NULL, etag = NULL WHERE no = ? AND verified_ms IS NOT NULL',
+        'UPDATE remote SET verified_ms = NULL, etag = NULL, sealed = NULL WHERE no = ? AND verified_ms IS NOT NULL',
         no,
       );
       if (found === 0) continue;
@@ -270,7 +299,8 @@ export function remoteMissing({ store, clock }: LibraryContext, { nos }: { nos: 
 
 export const remoteBacklog = ({ store }: LibraryContext): RemoteBacklog =>
   store.get<RemoteBacklog & Record<string, SQLInputValue>>(
-    `SELECT count(*) AS objects, coalesce(sum(size_bytes), 0) AS bytes, min(queued_ms) AS oldestUtcMs
+    `SELECT count(*) AS objects, coalesce(sum(size_bytes), 0) AS bytes, min(queued_ms) AS oldestUtcMs,
+       coalesce(sum(is_backfill), 0) AS backfillObjects
      FROM remote WHERE ${IS_OPEN}`,
   )!;
 
@@ -280,7 +310,7 @@ export function remoteEntries(
   { after, limit }: { after: string; limit: number },
 ): readonly RemoteEntry[] {
   return store.all<RemoteEntry>(
-    `SELECT no, key, size_bytes AS sizeBytes, state, upload_id AS uploadId, verified_ms AS verifiedUtcMs
+    `SELECT no, key, coalesce(sealed ->> 'sizeBytes', size_bytes) AS sizeBytes, state, upload_id AS uploadId, verified_ms AS verifiedUtcMs
      FROM remote WHERE key > ? ORDER BY key LIMIT ?`,
     ...[after, limit],
   );

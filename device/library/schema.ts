@@ -286,6 +286,14 @@ export const MIGRATIONS: readonly string[] = [
     UNIQUE (name, key)
   ) STRICT;
   `,
+  `
+  -- JSON (contract/sync.ts, RemoteSeal): how it is being encrypted. A secret, and gone once the object is there.
+  ALTER TABLE remote ADD COLUMN seal TEXT;
+  -- JSON (contract/sync.ts, RemoteSealed): what lies there, where that is not the file itself.
+  ALTER TABLE remote ADD COLUMN sealed TEXT;
+  -- It was recorded before anybody wanted it copied.
+  ALTER TABLE remote ADD COLUMN is_backfill INTEGER NOT NULL DEFAULT 0;
+  `,
 ];
 
 /** Longer than any clip or segment may be. */

@@ -1,6 +1,8 @@
 import type { FootageClass } from '../contract/settings.ts';
+import type { RemoteBacklog } from '../contract/sync.ts';
 import type { LibraryContext } from './context.ts';
 import { mediaDir, spaceAt, type DiskSpace } from './media.ts';
+import { remoteBacklog } from './remote.ts';
 
 export interface ClassStats {
   readonly files: number;
@@ -13,6 +15,8 @@ export interface LibraryStats {
   readonly disk: DiskSpace;
   readonly classes: Readonly<Record<FootageClass | 'protected', ClassStats>>;
   readonly stills: number;
+  /** What is still to be copied to a bucket. */
+  readonly remote: RemoteBacklog;
   /** Footage of the last 24 h, of all cameras; null before there is enough to say. */
   readonly writtenBytesPerDay: number | null;
 }
@@ -35,6 +39,7 @@ export async function libraryStats(context: LibraryContext): Promise<LibraryStat
     disk: await spaceAt(mediaDir(dataDir)),
     classes: { continuous: ofClass('continuous'), event: ofClass('event'), protected: ofClass('protected') },
     stills: store.get<{ count: number }>('SELECT count(*) AS count FROM still WHERE media = ?', media)!.count,
+    remote: remoteBacklog(context),
     writtenBytesPerDay: writtenPerDay(context),
   };
 }

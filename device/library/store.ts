@@ -49,6 +49,8 @@ export class Store implements Disposable {
           PRAGMA journal_mode = WAL;
           PRAGMA synchronous = FULL;
           PRAGMA foreign_keys = ON;
+          -- What is forgotten is overwritten where its page is written anyway: among it keys of uploads.
+          PRAGMA secure_delete = FAST;
           PRAGMA cache_size = -${CACHE_KIB};
           PRAGMA journal_size_limit = 16777216;
         `);

@@ -1,6 +1,6 @@
 /**
- * Keys of the original system's config.yaml: where they are now, or that they have no effect any more. Passwords
- * and tokens are in no line: what is accepted here is shown in diffs and history. Pure.
+ * Keys of the original system's config.yaml and secrets.yaml: where they are now, or that they have no effect any more.
+ * Of config.yaml passwords and tokens are in no line: what is accepted there is shown in diffs and history. Pure.
  */
 import type { ErrorCode } from '../contract/errors.ts';
 import { isTree, setAt, valueAt, type Path, type Tree } from './tree.ts';
@@ -134,8 +134,26 @@ const ALIASES: readonly Alias[] = [
   retired('modules', MANIFEST),
 ];
 
+/**
+ * Keys of the original system's secrets.yaml: credentials, and beside them what is no secret and belongs into
+ * config.yaml now.
+ */
+const SECRET_ALIASES: readonly (Alias & { readonly file: 'config' | 'secrets' })[] = [
+  { ...moved('s3.access_key_id', 'storage.remote.access_key_id'), file: 'secrets' },
+  { ...moved('s3.secret_access_key', 'storage.remote.secret_access_key'), file: 'secrets' },
+  { ...moved('s3.session_token', 'storage.remote.session_token'), file: 'secrets' },
+  { ...moved('s3.bucket', 'storage.remote.bucket'), file: 'config' },
+  { ...moved('s3.region', 'storage.remote.region'), file: 'config' },
+  { ...moved('s3.endpoint_url', 'storage.remote.endpoint'), file: 'config' },
+  {
+    ...retired('s3.iam_profile', 'keys are needed: storage.remote.access_key_id and secret_access_key'),
+    file: 'secrets',
+  },
+];
+
 /** Old keys that every part of the table knows; for tests and the reference. */
 export const OLD_KEYS: readonly Alias[] = ALIASES;
+export const OLD_SECRETS: typeof SECRET_ALIASES = SECRET_ALIASES;
 
 /**
  * Gives values under old keys of `config` their place of now, and says which those were. Where the new key is
@@ -153,6 +171,19 @@ export function translateOldKeys(config: Tree): readonly OldKey[] {
     }
   }
   return found;
+}
+
+/** The same for `secrets`; what is no secret goes into `config`, where that says nothing of it. No value is told. */
+export function translateOldSecrets(secrets: Tree, config: Tree): readonly OldKey[] {
+  return SECRET_ALIASES.flatMap(({ file, ...alias }) => {
+    const path = alias.from.split('.');
+    const value = valueAt(secrets, path);
+    if (value === undefined) return [];
+    removeAt(secrets, path);
+    const { code, text } = outcome(alias, file === 'config' ? config : secrets, value);
+    const where = file === 'config' ? ', in config.yaml' : '';
+    return [{ path, code, text: code === 'CONFIG_KEY_RENAMED' ? `${text}${where}` : text }];
+  });
 }
 
 /**

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CodedError } from '../contract/errors.ts';
 import type { ChannelName } from '../contract/notify.ts';
 import type { Settings } from '../contract/settings.ts';
-import { translateOldKeys } from './aliases.ts';
+import { translateOldKeys, translateOldSecrets, type OldKey } from './aliases.ts';
 import { applyEnvironment } from './environment.ts';
 import { parseYaml, readSecretYaml, readText, type YamlFile } from './files.ts';
 import { fingerprintOf } from './fingerprint.ts';
@@ -74,11 +74,17 @@ export async function loadSettings(options: LoadOptions): Promise<LoadedSettings
 
   const written = copyOf(file);
   const config = structuredClone(written);
-  const oldKeys = translateOldKeys(config).map(({ code, path, text }) => {
-    const line = lineIn(file, path);
-    return `${code}: ${line === null ? '' : `${line}: `}${pathName(path, config)} ${text}`;
-  });
+  const warningIn =
+    (source: YamlFile | null) =>
+    ({ code, path, text }: OldKey): string => {
+      const line = lineIn(source, path);
+      return `${code}: ${line === null ? '' : `${line}: `}${pathName(path, config)} ${text}`;
+    };
   const secrets = copyOf(secretFile);
+  const oldKeys = [
+    ...translateOldKeys(config).map(warningIn(file)),
+    ...translateOldSecrets(secrets, config).map(warningIn(secretFile)),
+  ];
   const schema = configJsonSchema();
   const environment = applyEnvironment(env, config, secrets, schema);
   const parsed = configSchema.safeParse(config, { error: requirement });

@@ -1,5 +1,6 @@
 /** From the keys that people write to the value that the agent runs on. Pure. */
 import { resolve } from 'node:path';
+import { parseRecipient } from '../contract/recipient.ts';
 import {
   boxPolygon,
   type BusSettings,
@@ -151,7 +152,9 @@ function resolveRemote(
       remote.server_side_encryption === 'none'
         ? null
         : { algorithm: remote.server_side_encryption, keyId: remote.kms_key_id ?? null },
+    encryptTo: remote.encrypt_to ? parseRecipient(remote.encrypt_to) : null,
     objectLock: object_lock ? { mode: object_lock.mode, ms: object_lock.days * DAY_MS } : null,
+    backfillMs: remote.backfill_days * DAY_MS,
     checkIntervalMs: remote.check_hours === 0 ? null : remote.check_hours * 3_600_000,
   };
 }

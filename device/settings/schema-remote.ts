@@ -1,5 +1,6 @@
 /** The section `storage.remote` of config.yaml. */
 import { z } from 'zod';
+import { parseRecipient } from '../contract/recipient.ts';
 import { REMOTE_KINDS } from '../contract/sync.ts';
 import { help, httpUrl, whole, words } from './fields.ts';
 
@@ -15,6 +16,13 @@ const window = z
   .regex(
     new RegExp(`^(?:(?:${DAYS})(?:[-,](?:${DAYS}))* )?${TIME}-(?:${TIME}|24:00)$`),
     'must be like 22:00-06:00 or mon-fri 22:00-06:00',
+  );
+
+const recipient = z
+  .string()
+  .refine(
+    (text) => parseRecipient(text) !== null,
+    'must be the public key that `spyoncino keys new` prints, x25519:…:…; nothing else could ever be opened again',
   );
 
 /** Of S3: at most 10 tags, keys of 128 and values of 256 characters. */
@@ -75,6 +83,13 @@ export const remote = z.strictObject({
     .default('none')
     .meta(help('What the server is asked to do')),
   kms_key_id: words.nullish().meta(help('Key for aws:kms; null: the default one of the bucket')),
+  encrypt_to: recipient
+    .nullish()
+    .meta(
+      help(
+        'Public key from `spyoncino keys new`: everything is encrypted before it leaves, and only its private half, which is not here, can open it; null: sent as it is',
+      ),
+    ),
   object_lock: z
     .strictObject({
       mode: z.enum(['GOVERNANCE', 'COMPLIANCE']).meta(help('Who may lift it: some, or nobody')),
@@ -82,6 +97,13 @@ export const remote = z.strictObject({
     })
     .nullish()
     .meta(help('Needs a bucket that was made with object lock')),
+  backfill_days: whole(0, 36_500)
+    .default(7)
+    .meta(
+      help(
+        'Footage of so many days that was there before is copied too, after everything new; 0: only what comes from now on',
+      ),
+    ),
   check_hours: whole(0, 24 * 365)
     .default(24)
     .meta(help('How often the bucket is compared with what should be in it; 0: only when asked')),

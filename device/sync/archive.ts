@@ -1,15 +1,16 @@
 /** A bucket without the device that filled it: what the manifests say is there, whether it is, and back with it. */
 import { createHash } from 'node:crypto';
-import { open, rename, rm, stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { dirname, resolve, sep } from 'node:path';
 import { CodedError } from '../contract/errors.ts';
 import type { RemoteSettings } from '../contract/settings.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { makeDirectoryDurable, syncDirectory } from '../kernel/durable-file.ts';
+import { makeDirectoryDurable, replaceFileBy } from '../kernel/durable-file.ts';
 import { classify } from './classify.ts';
 import { parseManifest, type Manifest } from './manifest.ts';
 import { manifestDayOf } from './plan.ts';
 import type { Listed, Remote } from './remote.ts';
+import { expectName, openSealed, type SealKeys } from './seal.ts';
 
 export type ArchivedObject = Manifest['objects'][number];
 
@@ -31,15 +32,17 @@ export interface DayChoice {
 /** All that is asked of it rejects with a CodedError. */
 export class Archive implements Disposable {
   readonly #remote: Remote;
+  readonly #prefix: string;
 
-  private constructor(remote: Remote) {
+  private constructor(remote: Remote, { prefix }: RemoteSettings) {
     this.#remote = remote;
+    this.#prefix = prefix;
   }
 
   /** @throws CodedError S3_CREDENTIALS_MISSING, S3_TLS_FAILED */
   static async open(options: ArchiveOptions): Promise<Archive> {
     const { Remote } = await import('./remote.ts');
-    return new Archive(await Remote.open(options));
+    return new Archive(await Remote.open(options), options.settings);
   }
 
   /** Manifests by camera and day. */
@@ -56,7 +59,7 @@ export class Archive implements Disposable {
     }
   }
 
-  /** Compares size and ETag of each object with the listing; `isDeep`: reads each, and compares its SHA-256. */
+  /** Compares size and ETag of each object with the listing; `isDeep`: reads each, and compares its SHA-256. No key is needed. */
   async *verify(
     { objects }: Pick<Manifest, 'objects'>,
     isDeep: boolean,
@@ -67,47 +70,51 @@ export class Archive implements Disposable {
       for (const object of inFolder) {
         const found = there.get(object.key);
         if (!found) yield [object, 'missing'];
-        else if (found.sizeBytes !== object.sizeBytes) yield [object, 'different'];
-        else if (isDeep)
-          yield [object, (await this.#digest(object.key)) === object.sha256 ? 'good' : 'different'];
-        else yield [object, found.etag === object.etag ? 'good' : 'different'];
+        else if (found.sizeBytes !== (object.sealed ?? object).sizeBytes) yield [object, 'different'];
+        else if (isDeep) {
+          const { sha256 } = object.sealed ?? object;
+          yield [object, (await this.#digest(object.key)) === sha256 ? 'good' : 'different'];
+        } else yield [object, found.etag === object.etag ? 'good' : 'different'];
       }
     }
   }
 
   /**
-   * Brings an object to its place below `folder`, whole or not at all. False when it was there already.
-   * @throws CodedError S3_CORRUPTED when it is not what was sent
+   * Brings an object to its place below `folder`, whole or not at all, decrypted where it is not the file itself.
+   * False when it was there already.
+   * @throws CodedError S3_CORRUPTED when it is not what was sent; SEAL_KEY_NEEDED and the like
    */
-  async restore({ key, sizeBytes, sha256 }: ArchivedObject, folder: string): Promise<boolean> {
+  async restore(object: ArchivedObject, folder: string, keys: SealKeys): Promise<boolean> {
+    const { key, sizeBytes, sha256 } = object;
     const target = resolve(folder, key);
     // A manifest comes from elsewhere.
     if (!target.startsWith(resolve(folder) + sep))
       throw new CodedError('S3_CORRUPTED', `${key} leads elsewhere`);
     if ((await digestOfFile(target, sizeBytes)) === sha256) return false;
-    const temporary = `${target}.part`;
     await makeDirectoryDurable(dirname(target));
-    try {
-      const hash = createHash('sha256');
-      {
-        await using file = await open(temporary, 'w');
-        for await (const chunk of this.#bytes(key)) {
-          hash.update(chunk);
-          await file.write(chunk);
-        }
-        await file.sync();
-      }
-      if (hash.digest('hex') !== sha256) throw new CodedError('S3_CORRUPTED', key);
-      await rename(temporary, target);
-      await syncDirectory(dirname(target));
-      return true;
-    } finally {
-      await rm(temporary, { force: true });
-    }
+    await replaceFileBy(target, this.#file(object, keys));
+    return true;
   }
 
   [Symbol.dispose](): void {
     this.#remote[Symbol.dispose]();
+  }
+
+  /** Ends with an error when it was not what the manifest says. */
+  async *#file({ key, sha256, sealed }: ArchivedObject, keys: SealKeys): AsyncGenerator<Buffer> {
+    const hash = createHash('sha256');
+    for await (const chunk of sealed ? this.#opened(key, keys) : this.#bytes(key)) {
+      hash.update(chunk);
+      yield chunk;
+    }
+    if (hash.digest('hex') !== sha256) throw new CodedError('S3_CORRUPTED', key);
+  }
+
+  async *#opened(key: string, keys: SealKeys): AsyncGenerator<Buffer> {
+    // Without a key nothing need be fetched.
+    if (keys.size === 0) throw new CodedError('SEAL_KEY_NEEDED');
+    const { envelope, content } = await openSealed(this.#bytes(key), keys);
+    yield* expectName(envelope, this.#prefix + key, content);
   }
 
   async #digest(key: string): Promise<string> {

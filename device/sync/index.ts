@@ -4,6 +4,15 @@ export type { Archive, ArchivedObject, DayChoice, ObjectVerdict } from './archiv
 export type { Difference } from './compare.ts';
 export type { Manifest } from './manifest.ts';
 export type { Ledger } from './port.ts';
+export {
+  expectName,
+  newKeyPair,
+  openSealed,
+  privateKeysOf,
+  recipientOfKey,
+  type Envelope,
+  type SealKeys,
+} from './seal.ts';
 export type { Sent } from './send.ts';
 export { Uploader, type UploaderOptions } from './uploader.ts';
 

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { CodedError } from '../contract/errors.ts';
 import { REMOTE_KINDS, type ManifestEntry } from '../contract/sync.ts';
 
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const span = z.object({ start_ts: z.number(), end_ts: z.number() });
 const manifest = z.object({
   schema: z.literal('spyoncino.manifest/1'),
@@ -16,9 +17,11 @@ const manifest = z.object({
       id: z.string(),
       start_ts: z.number(),
       end_ts: z.number(),
+      // Of the file, whatever was sent in its place.
       size_bytes: z.number().int(),
-      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+      sha256,
       etag: z.string(),
+      sealed: z.object({ key_id: z.string(), size_bytes: z.number().int(), sha256 }).nullable().default(null),
     }),
   ),
   coverage: z.array(span),
@@ -43,7 +46,7 @@ export function manifestText(
     camera_id: cameraId,
     day,
     written_ts: Math.round(writtenUtcMs),
-    objects: entries.map(({ key, kind, id, startUtcMs, endUtcMs, sizeBytes, sha256, etag }) => ({
+    objects: entries.map(({ key, kind, id, startUtcMs, endUtcMs, sizeBytes, sha256, etag, sealed }) => ({
       key,
       kind,
       id,
@@ -52,6 +55,7 @@ export function manifestText(
       size_bytes: sizeBytes,
       sha256,
       etag,
+      sealed: sealed && { key_id: sealed.keyId, size_bytes: sealed.sizeBytes, sha256: sealed.sha256 },
     })),
     coverage: coverageOf(entries).map(({ startUtcMs, endUtcMs }) => ({
       start_ts: startUtcMs,
@@ -74,7 +78,7 @@ export function parseManifest(key: string, text: string): Manifest {
   const { camera_id, day, written_ts, objects, coverage } = parsed.data;
   return {
     ...{ cameraId: camera_id, day, writtenUtcMs: written_ts },
-    objects: objects.map(({ key, kind, id, start_ts, end_ts, size_bytes, sha256, etag }) => ({
+    objects: objects.map(({ key, kind, id, start_ts, end_ts, size_bytes, sha256, etag, sealed }) => ({
       key,
       kind,
       id,
@@ -83,6 +87,7 @@ export function parseManifest(key: string, text: string): Manifest {
       sizeBytes: size_bytes,
       sha256,
       etag,
+      sealed: sealed && { keyId: sealed.key_id, sizeBytes: sealed.size_bytes, sha256: sealed.sha256 },
     })),
     coverage: coverage.map(({ start_ts, end_ts }) => ({ startUtcMs: start_ts, endUtcMs: end_ts })),
   };

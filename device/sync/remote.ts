@@ -23,9 +23,16 @@ export interface RemoteHead {
   readonly etag: string;
   readonly versionId: string | null;
   /** As we noted it beside the object. */
-  readonly sha256: string | null;
+  readonly meta: Readonly<Record<string, string | undefined>>;
   /** The ETag is the MD5 of the content (of a multipart upload: of those of its parts). */
   readonly hasDigest: boolean;
+}
+
+/** What is told of an object before it is sent. */
+export interface About {
+  readonly contentType: string;
+  /** Noted beside it: by which it is known again. */
+  readonly mark: Readonly<Record<string, string>>;
 }
 
 export interface Content {
@@ -129,7 +136,7 @@ export class Remote implements Disposable {
         sizeBytes: size,
         etag,
         versionId: versionId ?? null,
-        sha256: meta['sha256'] ?? null,
+        meta,
         hasDigest: !isSealed && /^[0-9a-f]{32}(-\d+)?$/.test(etag),
       };
     } catch (error) {
@@ -139,7 +146,7 @@ export class Remote implements Disposable {
   }
 
   /** In one request. */
-  async put(key: string, content: Content, about: { contentType: string; sha256: string }): Promise<void> {
+  async put(key: string, content: Content, about: About): Promise<void> {
     const response = await this.#ask((client) =>
       client.makeRequestStreamAsync(
         {
@@ -158,7 +165,7 @@ export class Remote implements Disposable {
   }
 
   /** The id of a multipart upload. */
-  async begin(key: string, about: { contentType: string; sha256: string }): Promise<string> {
+  async begin(key: string, about: About): Promise<string> {
     const { bucket } = this.#settings;
     return await this.#ask((client) =>
       client.initiateNewMultipartUpload(bucket, this.#name(key), this.#objectHeaders(about)),
@@ -277,12 +284,12 @@ export class Remote implements Disposable {
     return this.#settings.prefix + key;
   }
 
-  #objectHeaders({ contentType, sha256 }: { contentType: string; sha256: string }): Record<string, string> {
+  #objectHeaders({ contentType, mark }: About): Record<string, string> {
     const { tags, serverSideEncryption, objectLock } = this.#settings;
     const query = new URLSearchParams(tags).toString();
     return {
       'content-type': contentType,
-      'x-amz-meta-sha256': sha256,
+      ...Object.fromEntries(Object.entries(mark).map(([name, value]) => [`x-amz-meta-${name}`, value])),
       ...(query === '' ? {} : { 'x-amz-tagging': query }),
       ...(serverSideEncryption && {
         'x-amz-server-side-encryption': serverSideEncryption.algorithm,

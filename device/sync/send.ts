@@ -2,28 +2,35 @@ import { createHash, type Hash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CodedError } from '../contract/errors.ts';
-import type { RemoteObject, RemotePart } from '../contract/sync.ts';
+import type { Recipient } from '../contract/recipient.ts';
+import type { RemoteObject, RemotePart, RemoteSealed } from '../contract/sync.ts';
 import { isCode } from './classify.ts';
+import { cut, oneAhead, plainLoad, sealedLoad, type Load, type Whole } from './load.ts';
 import { piecesOf, type Piece } from './plan.ts';
 import type { Ledger } from './port.ts';
-import type { Content, Remote, RemoteHead } from './remote.ts';
+import type { Remote, RemoteHead } from './remote.ts';
+import { newSeal } from './seal.ts';
 
 export interface SendOptions {
   readonly dataDir: string;
   readonly partBytes: number;
+  /** Leads the names of objects. */
+  readonly prefix: string;
+  /** null: nothing is encrypted. */
+  readonly recipient: Recipient | null;
   readonly ledger: Ledger;
   readonly remote: Remote;
 }
 
 export interface Sent {
+  /** Of the file. */
   readonly sizeBytes: number;
   readonly sha256: string;
+  /** What is there in its place; null: the file itself. */
+  readonly sealed: RemoteSealed | null;
   readonly etag: string;
   readonly versionId: string | null;
 }
-
-/** An object with a file. */
-type Whole = RemoteObject & { readonly path: string; readonly sizeBytes: number; readonly sha256: string };
 
 /**
  * Brings one object into the bucket, from wherever an earlier attempt left it: afterwards it is there once, is what
@@ -33,60 +40,50 @@ type Whole = RemoteObject & { readonly path: string; readonly sizeBytes: number;
  */
 export async function sendObject(o: SendOptions, given: RemoteObject): Promise<Sent> {
   const object = await withFile(o, given);
-  const { ledger, remote } = o;
+  const { remote } = o;
   await using file = await open(join(o.dataDir, object.path));
-  const pieces = piecesOf(object.sizeBytes, o.partBytes);
+  const [load, current] = await loadOf(o, object, file);
+  const pieces = piecesOf(load.sizeBytes, o.partBytes);
   const there = hasBegun(given) ? await remote.head(object.key) : null;
-  if (there && isSame(object, there, await etagOf(file, pieces))) return await finish(o, object, there);
-
-  const only = pieces.length === 1 ? pieces[0] : undefined;
-  let etag: string;
-  if (only) {
-    const content = await readPiece(file, only, null);
-    expectUnaltered(object, content.sha256);
-    await ledger.uploading({ ...attempt(object), uploadId: null, parts: [] });
-    await remote.put(object.key, content, about(object));
-    etag = content.md5;
-  } else {
-    etag = etagOfParts(await sendParts(o, object, file, pieces));
+  if (there && isLike(load, there)) {
+    const { etag, sha256 } = await describe(load, pieces);
+    if (hasEtag(there, etag)) return await finish(o, current, load, sha256, there);
   }
+  const { etag, sha256 } =
+    pieces.length === 1
+      ? await sendWhole(o, current, load, pieces)
+      : await sendParts(o, current, load, pieces);
   const now = await remote.head(object.key);
-  if (!now || !isSame(object, now, etag)) throw new CodedError('S3_CORRUPTED', object.key);
-  return await finish(o, object, now);
+  if (!now || !isLike(load, now) || !hasEtag(now, etag)) throw new CodedError('S3_CORRUPTED', object.key);
+  return await finish(o, current, load, sha256, now);
 }
 
 /** Bytes of it may be there already. */
 const hasBegun = ({ state, attempts }: RemoteObject): boolean => state === 'uploading' || attempts > 0;
 
-/**
- * Its SHA-256 was noted beside the object before it was sent, and does not say what arrived; the ETag does, if it is
- * a digest. Of a multipart upload some servers give the digest of the whole, which is not compared.
- */
-function isSame({ sizeBytes, sha256 }: Whole, there: RemoteHead, etag: string): boolean {
-  if (there.sizeBytes !== sizeBytes || there.sha256 !== sha256) return false;
+/** What was noted beside the object before it was sent does not say what arrived. */
+const isLike = ({ sizeBytes, about }: Load, there: RemoteHead): boolean =>
+  there.sizeBytes === sizeBytes &&
+  Object.entries(about.mark).every(([name, value]) => there.meta[name] === value);
+
+/** The ETag says what arrived, if it is a digest. Of a multipart upload some servers give the digest of the whole. */
+const hasEtag = (there: RemoteHead, etag: string): boolean => {
   const isComparable = there.hasDigest && (there.etag.includes('-') || !etag.includes('-'));
   return !isComparable || there.etag === etag;
-}
-
-/** Of the file, if it was sent in these pieces. */
-async function etagOf(file: FileHandle, pieces: readonly Piece[]): Promise<string> {
-  const parts: RemotePart[] = [];
-  for (const piece of pieces)
-    parts.push({ part: piece.part, etag: (await readPiece(file, piece, null)).md5 });
-  return parts.length === 1 ? parts[0]!.etag : etagOfParts(parts);
-}
+};
 
 const attempt = ({ no, revision }: RemoteObject) => ({ no, revision });
 
-const about = ({ kind, sha256 }: Whole) => ({
-  contentType: kind === 'still' ? 'image/jpeg' : 'video/mp4',
-  sha256,
-});
-
-async function finish({ ledger }: SendOptions, object: Whole, there: RemoteHead): Promise<Sent> {
-  const { etag, versionId } = there;
-  await ledger.verified({ ...attempt(object), etag });
-  return { sizeBytes: object.sizeBytes, sha256: object.sha256, etag, versionId };
+async function finish(
+  { ledger }: SendOptions,
+  object: Whole,
+  { keyId, sizeBytes }: Load,
+  sha256: string,
+  { etag, versionId }: RemoteHead,
+): Promise<Sent> {
+  const sealed = keyId === null ? null : { keyId, sizeBytes, sha256 };
+  await ledger.verified({ ...attempt(object), etag, sealed });
+  return { sizeBytes: object.sizeBytes, sha256: object.sha256, sealed, etag, versionId };
 }
 
 /** A clip that is a range becomes a file. A still is looked at: the index has no hash of it, and it is replaced. */
@@ -97,37 +94,93 @@ async function withFile({ dataDir, ledger }: SendOptions, object: RemoteObject):
     return { ...object, path, sizeBytes, sha256 };
   }
   const made = isStill
-    ? { path, ...(await describe(join(dataDir, path))) }
+    ? { path, ...(await look(join(dataDir, path))) }
     : await ledger.materialise(object.ref);
   const found = { path: made.path, sizeBytes: made.sizeBytes, sha256: made.sha256 };
   await ledger.ready({ ...attempt(object), ...found });
   return { ...object, ...found };
 }
 
-async function describe(path: string): Promise<{ sizeBytes: number; sha256: string }> {
+async function look(path: string): Promise<{ sizeBytes: number; sha256: string }> {
   await using file = await open(path);
-  const { size } = await file.stat();
-  const { sha256 } = await readPiece(file, { part: 1, atBytes: 0, sizeBytes: size }, null);
-  return { sizeBytes: size, sha256 };
+  const hash = createHash('sha256');
+  let sizeBytes = 0;
+  for await (const chunk of file.createReadStream({ autoClose: false })) {
+    hash.update(chunk as Buffer);
+    sizeBytes += (chunk as Buffer).byteLength;
+  }
+  return { sizeBytes, sha256: hash.digest('hex') };
 }
 
-function expectUnaltered({ key, sha256 }: Whole, found: string): void {
-  if (found !== sha256) throw new CodedError('FOOTAGE_ALTERED', key);
+/**
+ * What is sent now, and the object as it stands then. A seal goes on as long as it is for this file and this key;
+ * what was begun in another way is not gone on with.
+ */
+async function loadOf(
+  { ledger, prefix, recipient }: SendOptions,
+  object: Whole,
+  file: FileHandle,
+): Promise<readonly [Load, Whole]> {
+  const isSame =
+    recipient === null
+      ? object.seal === null
+      : object.seal?.keyId === recipient.keyId && object.seal.of === object.sha256;
+  const { sizeBytes, sha256: of } = object;
+  const seal = isSame
+    ? object.seal
+    : recipient && newSeal({ recipient, name: prefix + object.key, sizeBytes, of });
+  if (!isSame) await ledger.seal({ ...attempt(object), seal });
+  const current = isSame ? object : { ...object, seal, uploadId: null, parts: [] };
+  return [seal ? await sealedLoad(file, object, seal) : plainLoad(file, object), current];
+}
+
+interface Digests {
+  readonly etag: string;
+  /** Of all that was sent. */
+  readonly sha256: string;
+}
+
+/** null where it is known before. */
+const hashOf = ({ sha256 }: Load): Hash | null => (sha256 === null ? createHash('sha256') : null);
+const digestOf = ({ sha256 }: Load, whole: Hash | null): string => sha256 ?? whole!.digest('hex');
+
+/** What it would be in the bucket, if it was sent in these pieces. */
+async function describe(load: Load, pieces: readonly Piece[]): Promise<Digests> {
+  const whole = hashOf(load);
+  const parts: RemotePart[] = [];
+  for await (const [{ part }, { md5 }] of cut(load, pieces, whole)) parts.push({ part, etag: md5 });
+  return { etag: parts.length === 1 ? parts[0]!.etag : etagOfParts(parts), sha256: digestOf(load, whole) };
+}
+
+async function sendWhole(
+  { ledger, remote }: SendOptions,
+  object: Whole,
+  load: Load,
+  pieces: readonly Piece[],
+): Promise<Digests> {
+  const whole = hashOf(load);
+  let etag = '';
+  for await (const [, content] of oneAhead(cut(load, pieces, whole))) {
+    await ledger.uploading({ ...attempt(object), uploadId: null, parts: [] });
+    await remote.put(object.key, content, load.about);
+    etag = content.md5;
+  }
+  return { etag, sha256: digestOf(load, whole) };
 }
 
 /** All parts, in the bucket as one object. Those that the server has already are read, and not sent. */
 async function sendParts(
   o: SendOptions,
   object: Whole,
-  file: FileHandle,
+  load: Load,
   pieces: readonly Piece[],
-): Promise<readonly RemotePart[]> {
+): Promise<Digests> {
   const { ledger, remote } = o;
-  const { uploadId, known } = await resume(o, object);
+  const { uploadId, known } = await resume(o, object, load);
   const noted = new Map(object.parts.map(({ part, etag }) => [part, etag]));
-  const whole = createHash('sha256');
+  const whole = hashOf(load);
   const parts: RemotePart[] = [];
-  for await (const [{ part }, content] of readAhead(file, pieces, whole)) {
+  for await (const [{ part }, content] of oneAhead(cut(load, pieces, whole))) {
     const has = known.get(part);
     // Where ETags are no digests, the ledger knows which one was given for this part.
     if (has !== undefined && (has === content.md5 || has === noted.get(part))) {
@@ -137,15 +190,15 @@ async function sendParts(
     parts.push({ part, etag: await remote.putPart(object.key, uploadId, part, content) });
     await ledger.uploading({ ...attempt(object), uploadId, parts });
   }
-  expectUnaltered(object, whole.digest('hex'));
   await remote.complete(object.key, uploadId, parts);
-  return parts;
+  return { etag: etagOfParts(parts), sha256: digestOf(load, whole) };
 }
 
 /** The multipart upload that was begun, with the parts that are there; a new one where there is none any more. */
 async function resume(
   { ledger, remote }: SendOptions,
   object: Whole,
+  { about }: Load,
 ): Promise<{ uploadId: string; known: ReadonlyMap<number, string> }> {
   if (object.uploadId !== null) {
     try {
@@ -155,52 +208,9 @@ async function resume(
       if (!isCode(error, 'NoSuchUpload', 'NotFound', 'NoSuchKey')) throw error;
     }
   }
-  const uploadId = await remote.begin(object.key, about(object));
+  const uploadId = await remote.begin(object.key, about);
   await ledger.uploading({ ...attempt(object), uploadId, parts: [] });
   return { uploadId, known: new Map() };
-}
-
-/** The pieces in their order; while one is sent, the next is read. */
-async function* readAhead(
-  file: FileHandle,
-  pieces: readonly Piece[],
-  whole: Hash,
-): AsyncGenerator<readonly [Piece, Content]> {
-  const read = (piece: Piece | undefined): Promise<Content> | null =>
-    piece ? readPiece(file, piece, whole) : null;
-  let ahead = read(pieces[0]);
-  try {
-    for (const [n, piece] of pieces.entries()) {
-      const content = await ahead!;
-      ahead = read(pieces[n + 1]);
-      // Whoever goes on asks for it; whoever does not has another trouble.
-      ahead?.catch(() => {});
-      yield [piece, content];
-    }
-  } finally {
-    await ahead?.catch(() => {});
-  }
-}
-
-/** At a time; so long nothing else happens in this process. */
-const CHUNK_BYTES = 2 ** 18;
-
-/** Reads a piece, and adds it to the digest of the `whole` where that is more. */
-async function readPiece(
-  file: FileHandle,
-  { atBytes, sizeBytes }: Piece,
-  whole: Hash | null,
-): Promise<Content> {
-  const bytes = Buffer.allocUnsafe(sizeBytes);
-  const [sha256, md5] = [createHash('sha256'), createHash('md5')];
-  for (let at = 0; at < sizeBytes;) {
-    const { bytesRead } = await file.read(bytes, at, Math.min(CHUNK_BYTES, sizeBytes - at), atBytes + at);
-    if (bytesRead === 0) throw new CodedError('FOOTAGE_ALTERED', 'the file is shorter than it was');
-    const chunk = bytes.subarray(at, at + bytesRead);
-    for (const hash of [sha256, md5, whole]) hash?.update(chunk);
-    at += bytesRead;
-  }
-  return { bytes, sha256: sha256.digest('hex'), md5: md5.digest('hex') };
 }
 
 /** The ETag of an object that was sent in these parts. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { CodedError, type ErrorReport } from '../contract/errors.ts';
 import type { RemoteSettings } from '../contract/settings.ts';
-import type { RemoteBacklog, RemoteObject } from '../contract/sync.ts';
+import type { RemoteBacklog, RemoteKind, RemoteObject } from '../contract/sync.ts';
 import { backoff } from '../kernel/backoff.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
@@ -27,6 +27,8 @@ export interface UploaderOptions {
 }
 
 const ENROL_BATCH = 200;
+/** Old footage is looked through so many at a time, and only while nothing else waits: no more of it waits either. */
+const BACKFILL_BATCH = 200;
 /** Nothing is told of what is committed, so it is looked for. */
 const IDLE_MS = 2000;
 /** While much waits; counting it takes a while then. */
@@ -55,6 +57,8 @@ export class Uploader {
   #backlog: RemoteBacklog | null = null;
   #countAtMonotonicMs = 0;
   #compareAtMonotonicMs = Infinity;
+  /** Kinds of which old footage has still to be looked for, and from where. */
+  readonly #backfill = new Map<RemoteKind, number>();
 
   constructor(options: UploaderOptions) {
     this.#o = options;
@@ -66,6 +70,7 @@ export class Uploader {
     if (settings.checkIntervalMs !== null) {
       this.#compareAtMonotonicMs = clock.monotonicMs() + Math.min(FIRST_COMPARE_MS, settings.checkIntervalMs);
     }
+    if (settings.backfillMs > 0) for (const kind of settings.kinds) this.#backfill.set(kind, 0);
     this.#loop ??= this.#run();
   }
 
@@ -86,6 +91,11 @@ export class Uploader {
   /** null until it was looked for. */
   get backlog(): RemoteBacklog | null {
     return this.#backlog;
+  }
+
+  /** Not all of the old footage that is wanted was found yet. */
+  get isBackfilling(): boolean {
+    return this.#backfill.size > 0;
   }
 
   /** There may be something to send. */
@@ -130,6 +140,7 @@ export class Uploader {
         this.#send(object, this.#remote);
         return true;
       }
+      if (!this.#trouble && enrolled === 0 && (await this.#takeOld(kinds))) return true;
     }
     if (this.#sending.size > 0) return enrolled > 0;
     await this.#count();
@@ -141,6 +152,21 @@ export class Uploader {
       this.#recovered();
     }
     return enrolled > 0;
+  }
+
+  /** A batch of what was there before, where nothing else waits; false when there is nothing to look through. */
+  async #takeOld(kinds: readonly RemoteKind[]): Promise<boolean> {
+    const { clock, ledger, settings } = this.#o;
+    const kind = kinds.find((each) => this.#backfill.has(each));
+    if (kind === undefined) return false;
+    const { taken, after } = await ledger.backfill({
+      ...{ kind, after: this.#backfill.get(kind)!, limit: BACKFILL_BATCH },
+      sinceUtcMs: clock.utcMs() - settings.backfillMs,
+    });
+    if (after === null) this.#backfill.delete(kind);
+    else this.#backfill.set(kind, after);
+    if (taken > 0) this.#countAtMonotonicMs = 0;
+    return true;
   }
 
   /** Only who uploads loads the client. */
@@ -157,7 +183,8 @@ export class Uploader {
     const startedMs = clock.monotonicMs();
     this.#tasks.run(`upload of ${object.key}`, async () => {
       try {
-        const sent = await sendObject({ dataDir, partBytes: settings.partBytes, ledger, remote }, object);
+        const { partBytes, prefix, encryptTo: recipient } = settings;
+        const sent = await sendObject({ dataDir, partBytes, prefix, recipient, ledger, remote }, object);
         this.#recovered();
         onSent(object, sent, clock.monotonicMs() - startedMs);
       } catch (error) {
@@ -203,7 +230,14 @@ export class Uploader {
       const [sha256, md5] = (['sha256', 'md5'] as const).map((name) =>
         createHash(name).update(bytes).digest('hex'),
       ) as [string, string];
-      await remote.put(manifestKey(due), { bytes, sha256, md5 }, { contentType: 'application/json', sha256 });
+      await remote.put(
+        manifestKey(due),
+        { bytes, sha256, md5 },
+        {
+          contentType: 'application/json',
+          mark: { sha256 },
+        },
+      );
       await ledger.manifestWritten({ ...due, written: due.revision });
     }
   }

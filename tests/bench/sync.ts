@@ -5,6 +5,7 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { BUCKET, clientOf, uploadRig, type UploadRig } from '../harness/s3/rig.ts';
+import { newKeyPair } from '../../device/sync/index.ts';
 import { S3_KEY } from '../harness/s3/server.ts';
 import type { PlantedObject } from '../harness/s3/footage.ts';
 import { table } from './facts.ts';
@@ -44,6 +45,7 @@ export async function benchSync({ rounds }: { rounds: number }): Promise<string>
     const ways: readonly Way[] = [
       ['uploader, 2 at a time', (rig, planted) => byUploader(rig, planted, 2)],
       ['uploader, 4 at a time', (rig, planted) => byUploader(rig, planted, 4)],
+      ['uploader, 2 at a time, encrypted', (rig, planted) => byUploader(rig, planted, 2, true)],
       ['one PUT after the other', bySequence],
       ...(hasRclone ? ([['rclone copy, 4 at a time', byRclone]] as const) : []),
     ];
@@ -76,6 +78,7 @@ async function byUploader(
   rig: UploadRig,
   planted: readonly PlantedObject[],
   maxConcurrency: number,
+  isEncrypted = false,
 ): Promise<Result> {
   const before = process.memoryUsage.rss();
   let peak = before;
@@ -83,7 +86,10 @@ async function byUploader(
   const startedMs = performance.now();
   const endpoint = `http://127.0.0.1:${rig.server.port}`;
   {
-    await using uploads = rig.start({ endpoint, maxConcurrency });
+    await using uploads = rig.start({
+      ...{ endpoint, maxConcurrency },
+      encryptTo: isEncrypted ? newKeyPair().recipient : null,
+    });
     await uploads.drained();
   }
   clearInterval(sampler);

@@ -33,6 +33,8 @@ test('help names every verb, and every verb explains itself', async () => {
     'models',
     'verify',
     'remote',
+    'keys',
+    'decrypt',
     'users',
     'version',
   ]);

@@ -6,8 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { connectAsync, type MqttClient } from 'mqtt';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { recipientText } from '../../device/contract/recipient.ts';
 import type { Payload, TopicPattern } from '../../device/contract/topics.ts';
+import { newKeyPair, privateKeysOf } from '../../device/sync/index.ts';
 import { startAgent, type TestAgent } from '../harness/agent.ts';
 import { startProxy, type Proxy } from '../harness/s3/proxy.ts';
 import { BUCKET, clientOf, readBucket } from '../harness/s3/rig.ts';
@@ -188,4 +190,46 @@ test('without keys the box runs, and says what it lacks; on standby it leaves up
   });
   const standing = await heard('status.health.summary', () => true, standby);
   expect(uploaderIn(standing)).toMatchObject({ status: 'disabled', reasons: [{ code: 'UPLOADS_STANDBY' }] });
+});
+
+test('switched on with a public key: what was recorded before follows, for its owner alone', async () => {
+  const dataDir = join(folder, 'before');
+  const { cameras, storage } = config(proxy.port);
+  const node = { id: 'cellar' };
+  let recorded: Payload<'segment.ready'>;
+  {
+    await using before = await startAgent({ dataDir, config: { node, cameras } });
+    recorded = await heard('segment.ready', () => true, before);
+  }
+  const owner = newKeyPair();
+  const encrypt_to = recipientText(owner.recipient);
+  await using after = await startAgent({
+    dataDir,
+    config: {
+      ...{ node, cameras: [{ ...cameras[0], enabled: false }] },
+      storage: { remote: { ...storage.remote, encrypt_to } },
+    },
+    secrets,
+  });
+  const summary = await heard(
+    'status.health.summary',
+    (told) => {
+      const { is_backfilling, queue_size } = uploaderIn(told)?.details ?? {};
+      return is_backfilling === false && queue_size === 0;
+    },
+    after,
+  );
+  expect(uploaderIn(summary)?.details).toMatchObject({
+    ...{ backfill_size: 0, encrypted_to: owner.recipient.keyId },
+  });
+  expect((await heard('storage.stats', () => true, after)).uploads.backfill).toBeGreaterThanOrEqual(0);
+  const keys = privateKeysOf([owner.pem]);
+  await vi.waitFor(
+    async () => {
+      const there = await readBucket(server.port, `${node.id}/`, keys);
+      const found = [...there].find(([key]) => key.endsWith(`/${recorded.segment_id}.mp4`));
+      expect(found?.[1]).toEqual({ sizeBytes: recorded.size_bytes, sha256: recorded.sha256 });
+    },
+    { timeout: 20_000, interval: 500 },
+  );
 });

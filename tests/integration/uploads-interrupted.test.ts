@@ -7,3 +7,9 @@ test('whatever is cut or killed, each object arrives once', { timeout: 180_000 }
   expect(report.cuts).toBeGreaterThanOrEqual(10);
   expect(report.kills).toBe(3);
 });
+
+test('the same of what is encrypted on its way', { timeout: 180_000 }, async () => {
+  const report = await interrupt({ objects: 50, cuts: 12, kills: 3, seed: 11, isEncrypted: true });
+  expect(report.broken).toEqual([]);
+  expect(report.kills).toBe(3);
+});

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import type { RemoteSettings } from '../../device/contract/settings.ts';
 import { commitFacts } from '../../device/library/commit.ts';
+import { registerConsumers } from '../../device/library/outbox.ts';
 import { startProxy } from '../harness/s3/proxy.ts';
 import { startRegion } from '../harness/s3/region.ts';
 import { BUCKET, clientOf, expected, footageIn, PREFIX, uploadRig } from '../harness/s3/rig.ts';
@@ -299,4 +300,45 @@ test('a bucket of more than a page of the listing is compared to its end', async
   for (const key of strangers) await client.putObject(BUCKET, PREFIX + key, Buffer.from('?'));
   const { missing, orphaned, totalRemote } = await run.uploader.compare();
   expect({ missing, orphaned, totalRemote }).toEqual({ missing: [], orphaned: strangers, totalRemote: 1004 });
+});
+
+test('footage from before uploads were wanted is copied after everything new, as far back as is wished', async () => {
+  await using rig = await uploadRig({ settings: { maxConcurrency: 1 } });
+  registerConsumers(rig.index, {});
+  const ancient = await rig.plant(3, () => 2000);
+  const old = await rig.plant(240, (n) => 500 + n);
+  registerConsumers(rig.index, { s3: ['still', 'clip.ready', 'segment.ready'] });
+  const fresh = await rig.plant(3, () => 3000);
+  {
+    await using run = rig.start();
+    await run.drained();
+    expect(run.uploader.isBackfilling).toBe(false);
+    expect(footageIn(await rig.bucket())).toEqual(expected(fresh));
+  }
+  const later = await rig.plant(3, () => 4000);
+  // All but the first three: they began one a minute.
+  const backfillMs = Date.now() - Date.UTC(2026, 2, 1, 12, 3) + 55_000;
+  await using run = rig.start({ backfillMs });
+  await run.after(later.length + old.length);
+  await vi.waitFor(() => expect(run.uploader.isBackfilling).toBe(false));
+  await run.drained();
+  const refs = run.sent.map(({ ref }) => ref);
+  expect(new Set(refs.slice(0, 3))).toEqual(new Set(later.map(({ ref }) => ref)));
+  expect(footageIn(await rig.bucket())).toEqual(expected([...old, ...fresh, ...later]));
+  expect(refs).toHaveLength(later.length + old.length);
+  expect(ancient.some(({ ref }) => refs.includes(ref))).toBe(false);
+  // One kind after the other is found, never all of it waits.
+  expect(run.mostWaiting).toBeLessThan(100);
+});
+
+test('bucket and ledger are compared on schedule, too', async () => {
+  await using rig = await uploadRig({ settings: { checkIntervalMs: 200 } });
+  const [gone] = await rig.plant(2, () => 2000);
+  await using run = rig.start();
+  await run.drained();
+  await clientOf(rig.server.port).removeObject(BUCKET, PREFIX + gone!.key);
+  await run.after(3);
+  expect(run.differences.find(({ missing }) => missing.length > 0)).toMatchObject({
+    ...{ missing: [gone!.key], orphaned: [], queuedAgain: 1 },
+  });
 });

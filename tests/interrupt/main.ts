@@ -1,4 +1,4 @@
-/** `npm run interrupt -- [--objects N] [--cuts N] [--kills N] [--seed S]`: see run.ts. Ends with 1 when anything is lost. */
+/** `npm run interrupt -- [--objects N] [--cuts N] [--kills N] [--seed S] [--encrypted]`: see run.ts. Ends with 1 when anything is lost. */
 import { parseArgs } from 'node:util';
 import { interrupt } from './run.ts';
 
@@ -8,6 +8,7 @@ const { values } = parseArgs({
     cuts: { type: 'string', default: '60' },
     kills: { type: 'string', default: '22' },
     seed: { type: 'string', default: '1' },
+    encrypted: { type: 'boolean', default: false },
   },
 });
 const { broken, ...report } = await interrupt({
@@ -15,6 +16,7 @@ const { broken, ...report } = await interrupt({
   cuts: Number(values.cuts),
   kills: Number(values.kills),
   seed: Number(values.seed),
+  isEncrypted: values.encrypted,
   tell: (line) => console.log(line),
 });
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;

@@ -6,6 +6,8 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { recipientText, type Recipient } from '../../device/contract/recipient.ts';
+import { newKeyPair, privateKeysOf } from '../../device/sync/index.ts';
 import { seededRandom } from '../crash/seeded-random.ts';
 import { startAgent, type TestAgent } from '../harness/agent.ts';
 import { openIndex, plant } from '../harness/s3/footage.ts';
@@ -18,6 +20,8 @@ export interface InterruptOptions {
   readonly cuts: number;
   readonly kills: number;
   readonly seed: number;
+  /** Everything is encrypted on its way. */
+  readonly isEncrypted?: boolean;
   readonly tell?: (line: string) => void;
 }
 
@@ -46,6 +50,7 @@ export async function interrupt({
   cuts,
   kills,
   seed,
+  isEncrypted = false,
   tell = () => {},
 }: InterruptOptions): Promise<InterruptReport> {
   const startedMs = performance.now();
@@ -58,6 +63,8 @@ export async function interrupt({
   const bytes = planted.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const server = building.use(await startS3Server({ directory: join(folder, 'server'), bucket: BUCKET }));
   const proxy = building.use(await startProxy(server.port));
+  const owner = isEncrypted ? newKeyPair() : null;
+  const options = agentOptions(proxy, dataDir, owner?.recipient ?? null);
 
   for (const bytesAt of points(random, cuts, bytes)) {
     proxy.breakAt(bytesAt, random() < 0.6 ? 'request' : 'response');
@@ -66,7 +73,7 @@ export async function interrupt({
   for (const bytesAt of points(random, kills, bytes)) {
     const killed = Promise.withResolvers<void>();
     proxy.at(bytesAt, () => killed.resolve());
-    const agent = await startAgent(agentOptions(proxy, dataDir));
+    const agent = await startAgent(options);
     const isDrained = new AbortController();
     const over = await Promise.race([
       killed.promise.then(() => false),
@@ -82,12 +89,12 @@ export async function interrupt({
     if (over) break;
   }
   {
-    await using agent = await startAgent(agentOptions(proxy, dataDir));
+    await using agent = await startAgent(options);
     await drained(agent, new AbortController().signal);
   }
 
   const broken: string[] = [];
-  const there = footageIn(await readBucket(server.port));
+  const there = footageIn(await readBucket(server.port, PREFIX, owner && privateKeysOf([owner.pem])));
   const wanted = expected(planted);
   for (const [key, { sizeBytes, sha256 }] of wanted) {
     const found = there.get(key);
@@ -96,10 +103,11 @@ export async function interrupt({
   }
   for (const key of there.keys()) if (!wanted.has(key)) broken.push(`${key} should not be in the bucket`);
   using index = await openIndex(dataDir);
-  const ledger = index.store.all<{ key: string; state: string }>(
-    'SELECT key, state FROM remote ORDER BY key',
+  const ledger = index.store.all<{ key: string; state: string; isLeft: number }>(
+    'SELECT key, state, seal IS NOT NULL AS isLeft FROM remote ORDER BY key',
   );
-  for (const { key, state } of ledger) {
+  for (const { key, state, isLeft } of ledger) {
+    if (isLeft) broken.push(`${key} still has a key in the ledger`);
     if (state !== 'verified') broken.push(`${key} is ${state} in the ledger`);
     if (!there.has(key)) broken.push(`${key} is in the ledger alone`);
   }
@@ -115,7 +123,11 @@ export async function interrupt({
 const points = (random: () => number, count: number, bytes: number): number[] =>
   Array.from({ length: count }, (_, n) => Math.round(((n + random()) / count) * bytes * 0.98));
 
-const agentOptions = (proxy: Proxy, dataDir: string): Parameters<typeof startAgent>[0] => ({
+const agentOptions = (
+  proxy: Proxy,
+  dataDir: string,
+  recipient: Recipient | null,
+): Parameters<typeof startAgent>[0] => ({
   dataDir,
   config: {
     cameras: [{ camera_id: 'porch', test_pattern: true, enabled: false }],
@@ -123,6 +135,7 @@ const agentOptions = (proxy: Proxy, dataDir: string): Parameters<typeof startAge
       remote: {
         ...{ enabled: true, endpoint: `http://127.0.0.1:${proxy.port}`, bucket: BUCKET, prefix: PREFIX },
         part_mb: 5,
+        encrypt_to: recipient && recipientText(recipient),
       },
       retention: { continuous: { max_days: null }, event: { max_days: null } },
     },

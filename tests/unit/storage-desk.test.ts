@@ -15,6 +15,7 @@ const STATS: LibraryStats = {
   disk: { totalBytes: 1e9, freeBytes: 5e8 },
   classes: { continuous: NO_FOOTAGE, event: NO_FOOTAGE, protected: NO_FOOTAGE },
   stills: 0,
+  remote: { objects: 0, bytes: 0, oldestUtcMs: null, backfillObjects: 0 },
   writtenBytesPerDay: null,
 };
 const limits = { continuous: { maxAgeMs: null, maxBytes: null }, event: { maxAgeMs: null, maxBytes: null } };

@@ -12,7 +12,14 @@ import { createLog } from '../../../device/kernel/log.ts';
 import type { LibraryContext } from '../../../device/library/context.ts';
 import type { Library } from '../../../device/library/index.ts';
 import { OPERATIONS } from '../../../device/library/operations.ts';
-import { Uploader, type Difference, type Sent } from '../../../device/sync/index.ts';
+import {
+  expectName,
+  openSealed,
+  Uploader,
+  type Difference,
+  type SealKeys,
+  type Sent,
+} from '../../../device/sync/index.ts';
 import { ledgerOf } from '../../../device/upload-desk.ts';
 import { openIndex, plantInto, type PlantedObject } from './footage.ts';
 import { startProxy, type Proxy } from './proxy.ts';
@@ -52,6 +59,8 @@ export interface TestUploader extends AsyncDisposable {
   readonly sent: readonly RemoteObject[];
   readonly failures: readonly ErrorCode[];
   readonly differences: readonly Difference[];
+  /** So many objects waited at a time, as far as it was told. */
+  readonly mostWaiting: number;
   /** Resolves when nothing waits any more. */
   drained(): Promise<void>;
   /** Resolves when an attempt fails, past or to come; with its code. */
@@ -107,7 +116,9 @@ export const remoteSettings = (port: number): RemoteSettings => ({
   isMetered: false,
   tags: {},
   serverSideEncryption: null,
+  encryptTo: null,
   objectLock: null,
+  backfillMs: 0,
   checkIntervalMs: null,
 });
 
@@ -132,6 +143,7 @@ function startUploader(index: LibraryContext, dataDir: string, settings: RemoteS
     while (!isSo()) await changed.promise;
   };
   let waiting = Infinity;
+  let mostWaiting = 0;
   const uploader = new Uploader({
     ...{ settings, dataDir, ledger: ledgerOf(libraryOn(index)), clock: systemClock },
     log: createLog({ name: 'uploads', level: process.env['UPLOADS_LOG'] ?? 'silent' }),
@@ -146,6 +158,7 @@ function startUploader(index: LibraryContext, dataDir: string, settings: RemoteS
     onCompared: (difference) => differences.push(difference),
     onBacklog({ objects }) {
       waiting = objects;
+      mostWaiting = Math.max(mostWaiting, objects);
       tell();
     },
   });
@@ -154,6 +167,9 @@ function startUploader(index: LibraryContext, dataDir: string, settings: RemoteS
     ...{ uploader, sent, differences },
     get failures() {
       return failures.map(({ code }) => code);
+    },
+    get mostWaiting() {
+      return mostWaiting;
     },
     drained: () => until(() => waiting === 0),
     async failure() {
@@ -172,21 +188,33 @@ export const clientOf = (port: number): Client =>
     region: 'us-east-1',
   });
 
-/** All objects, as another client of the server sees them; keys without the prefix. */
-export async function readBucket(port: number, prefix = PREFIX): Promise<ReadonlyMap<string, Stored>> {
+/** All objects, as another client of the server sees them; keys without the prefix. With `keys` what is inside of footage. */
+export async function readBucket(
+  port: number,
+  prefix = PREFIX,
+  keys: SealKeys | null = null,
+): Promise<ReadonlyMap<string, Stored>> {
   const client = clientOf(port);
   const found = new Map<string, Stored>();
-  for await (const { name, size } of client.listObjectsV2(BUCKET, '', true) as AsyncIterable<{
-    name: string;
-    size: number;
-  }>) {
+  for await (const { name } of client.listObjectsV2(BUCKET, '', true) as AsyncIterable<{ name: string }>) {
     const hash = createHash('sha256');
-    for await (const chunk of await client.getObject(BUCKET, name)) hash.update(chunk as Buffer);
+    let sizeBytes = 0;
     const key = name.startsWith(prefix) ? name.slice(prefix.length) : name;
+    const there: AsyncIterable<Buffer> = await client.getObject(BUCKET, name);
+    const isOpened = name.startsWith(prefix) && !key.startsWith('manifests/');
+    for await (const chunk of keys && isOpened ? inside(name, there, keys) : there) {
+      hash.update(chunk);
+      sizeBytes += chunk.byteLength;
+    }
     if (found.has(key)) throw new Error(`${name} is listed twice`);
-    found.set(key, { sizeBytes: size, sha256: hash.digest('hex') });
+    found.set(key, { sizeBytes, sha256: hash.digest('hex') });
   }
   return found;
+}
+
+async function* inside(name: string, there: AsyncIterable<Buffer>, keys: SealKeys): AsyncGenerator<Buffer> {
+  const { envelope, content } = await openSealed(there, keys);
+  yield* expectName(envelope, name, content);
 }
 
 /** What should be in the bucket of what was planted. */

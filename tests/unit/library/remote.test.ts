@@ -1,8 +1,9 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { commitFacts, type IndexFact } from '../../../device/library/commit.ts';
 import { outboxTake, registerConsumers } from '../../../device/library/outbox.ts';
+import { remoteBackfill } from '../../../device/library/remote-backfill.ts';
 import {
   remoteManifest,
   remoteManifestDue,
@@ -17,9 +18,11 @@ import {
   remoteMissing,
   remoteNext,
   remoteReady,
+  remoteSeal,
   remoteUploading,
   remoteVerified,
 } from '../../../device/library/remote.ts';
+import { indexPath } from '../../../device/library/store.ts';
 import { cleanup } from '../../../device/library/retention/cleanup.ts';
 import { clip, event, libraryRig, NOON_MS, segment, type LibraryRig } from './rig.ts';
 
@@ -83,7 +86,7 @@ test('the ledger holds over a restart, with the parts of an upload', async () =>
   remoteUploading(rig.context, { no, revision, uploadId: 'u', parts });
   await rig.restart();
   expect(next()).toMatchObject({ state: 'uploading', uploadId: 'u', parts });
-  remoteVerified(rig.context, { no, revision, etag: 'e' });
+  remoteVerified(rig.context, { no, revision, etag: 'e', sealed: null });
   expect(next()).toBeNull();
   expect(rig.context.store.get('SELECT uploaded_ms FROM file')).toEqual({ uploaded_ms: NOON_MS });
 });
@@ -94,7 +97,7 @@ test('a better still is another object under the same key; what comes late for t
   const old = next()!;
   commitFacts(rig.context, [still('e')]);
   enrol();
-  remoteVerified(rig.context, { no: old.no, revision: old.revision, etag: 'old' });
+  remoteVerified(rig.context, { no: old.no, revision: old.revision, etag: 'old', sealed: null });
   expect(stateOf('e')).toMatchObject({ state: 'local' });
   const better = next()!;
   expect(better).toMatchObject({ no: old.no, key: old.key, revision: old.revision + 1 });
@@ -125,7 +128,7 @@ test('retention lets go of what is there first, of what is still to be sent last
   const third = rig.context.store.get<{ no: number; revision: number }>(
     `SELECT no, revision FROM remote WHERE ref = 's2'`,
   )!;
-  remoteVerified(rig.context, { ...third, etag: 'e' });
+  remoteVerified(rig.context, { ...third, etag: 'e', sealed: null });
   registerConsumers(rig.context, {});
   await onDisk(segment('idle', { startUtcMs: minute(4), sizeBytes: 100 }));
   rig.clock.nowMs = minute(60);
@@ -182,7 +185,8 @@ test('a file that is gone is given up, unless the whole disk is away', async () 
 test('what is missing in the bucket is sent again where there is a file', () => {
   commitFacts(rig.context, [segment('a'), segment('b', { startUtcMs: NOON_MS + 60_000 })]);
   enrol();
-  for (let object = next(); object; object = next()) remoteVerified(rig.context, { ...object, etag: 'e' });
+  for (let object = next(); object; object = next())
+    remoteVerified(rig.context, { ...object, etag: 'e', sealed: null });
   rig.context.store.run(`UPDATE remote SET state = 'expired' WHERE ref = 'b'`);
   const entries = remoteEntries(rig.context, { after: '', limit: 10 });
   expect(entries.map(({ key }) => key)).toEqual(entries.map(({ key }) => key).toSorted());
@@ -198,15 +202,77 @@ test('a manifest is due when something changed, and stays so until it shows all 
   commitFacts(rig.context, [segment('a'), segment('b', { startUtcMs: NOON_MS + 60_000 })]);
   enrol();
   const first = next()!;
-  remoteVerified(rig.context, { ...first, etag: 'e' });
+  remoteVerified(rig.context, { ...first, etag: 'e', sealed: null });
   const due = (ms: number) => remoteManifestDue(rig.context, { changedBeforeUtcMs: ms });
   expect(due(NOON_MS - 1)).toEqual([]);
   const [day] = due(NOON_MS);
   expect(day).toEqual({ cameraId: 'porch', day: '2026-03-01', revision: 1, written: 0 });
   expect(remoteManifest(rig.context, day!)).toMatchObject([{ id: 'a', kind: 'segment', etag: 'e' }]);
-  remoteVerified(rig.context, { ...next()!, etag: 'f' });
+  remoteVerified(rig.context, { ...next()!, etag: 'f', sealed: null });
   remoteManifestWritten(rig.context, { ...day!, written: day!.revision });
   expect(due(NOON_MS)).toMatchObject([{ revision: 2, written: 1 }]);
   remoteManifestWritten(rig.context, { ...day!, written: 2 });
   expect(due(NOON_MS)).toEqual([]);
+});
+
+test('footage of before is taken up page by page, once, and sent after everything new', async () => {
+  registerConsumers(rig.context, {});
+  commitFacts(rig.context, [
+    segment('ancient', { startUtcMs: NOON_MS - 86_400_000 }),
+    ...['x', 'y', 'z'].map((id, n) => segment(id, { startUtcMs: NOON_MS + n * 60_000 })),
+    { type: 'event', event: ended },
+    clip('k', ['e']),
+    still('e'),
+  ]);
+  expect(enrol()).toBe(0);
+  registerConsumers(rig.context, { s3: ['still', 'clip.ready', 'segment.ready'] });
+  const page = (kind: (typeof KINDS)[number], after: number, limit = 2) =>
+    remoteBackfill(rig.context, { consumer: 's3', kind, after, limit, sinceUtcMs: NOON_MS });
+  const first = page('segment', 0);
+  expect(first).toMatchObject({ taken: 1, after: expect.any(Number) as number });
+  expect(page('segment', first.after!, 50)).toEqual({ taken: 2, after: null });
+  expect(page('clip', 0)).toEqual({ taken: 1, after: null });
+  expect(page('still', 0)).toEqual({ taken: 1, after: null });
+  for (const kind of KINDS) expect(page(kind, 0, 50)).toEqual({ taken: 0, after: null });
+
+  // Something new of each kind; one of them is still in the outbox.
+  const eventId = 'new';
+  commitFacts(rig.context, [
+    segment('s', { startUtcMs: NOON_MS + 600_000 }),
+    { type: 'event', event: { ...ended, eventId } },
+    clip('c', [eventId], { startUtcMs: NOON_MS + 600_000 }),
+    still(eventId),
+  ]);
+  expect(page('segment', 0, 50)).toEqual({ taken: 0, after: null });
+  enrol();
+  expect(remoteBacklog(rig.context)).toMatchObject({ objects: 8, backfillObjects: 5 });
+  const order: string[] = [];
+  const not: number[] = [];
+  for (let object = next(); object; object = next(not)) {
+    order.push(object.ref);
+    not.push(object.no);
+  }
+  expect(order).toEqual([eventId, 'c', 's', 'e', 'k', 'x', 'y', 'z']);
+});
+
+test('how an object is encrypted is kept over a restart, and forgotten when it is there', async () => {
+  commitFacts(rig.context, [segment('s')]);
+  enrol();
+  const { no, revision } = next()!;
+  const seal = { keyId: 'k', of: 'ab', header: 'aGVhZA==', dataKey: 'c2VjcmV0IGtleQ==' };
+  remoteUploading(rig.context, { no, revision, uploadId: 'clear', parts: [{ part: 1, etag: 'a' }] });
+  remoteSeal(rig.context, { no, revision, seal });
+  await rig.restart();
+  expect(next()).toMatchObject({ seal, uploadId: null, parts: [] });
+  const sealed = { keyId: 'k', sizeBytes: 999, sha256: 'cd'.repeat(32) };
+  remoteVerified(rig.context, { no, revision, etag: 'e', sealed });
+  expect(rig.context.store.get('SELECT seal FROM remote')).toEqual({ seal: null });
+  const day = { cameraId: 'porch', day: '2026-03-01' };
+  expect(remoteManifest(rig.context, day)).toMatchObject([{ id: 's', sealed }]);
+  // The size that a listing has to show.
+  expect(remoteEntries(rig.context, { after: '', limit: 9 })).toMatchObject([{ sizeBytes: 999 }]);
+  // Nor is it in what the index has of free space.
+  await rig.restart();
+  const index = await readFile(indexPath(rig.dataDir));
+  expect(index.includes(seal.dataKey)).toBe(false);
 });

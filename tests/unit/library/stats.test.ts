@@ -12,6 +12,7 @@ test('sums and the oldest by class; the rate of the last day, also of footage th
   expect(await libraryStats(context)).toMatchObject({
     classes: { continuous: { files: 0, sizeBytes: 0, oldestUtcMs: null } },
     stills: 0,
+    remote: { objects: 0, bytes: 0, oldestUtcMs: null, backfillObjects: 0 },
     writtenBytesPerDay: null,
   });
   const hours = (count: number, cameraId: string) =>
@@ -50,6 +51,7 @@ const stats = (more: Partial<LibraryStats> = {}): LibraryStats => ({
     protected: { files: 1, sizeBytes: 5 * GB, oldestUtcMs: 0 },
   },
   stills: 0,
+  remote: { objects: 0, bytes: 0, oldestUtcMs: null, backfillObjects: 0 },
   writtenBytesPerDay: 10 * GB,
   ...more,
 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { OLD_KEYS, renameOldKeys, translateOldKeys } from '../../../device/settings/aliases.ts';
-import { configJsonSchema, schemaAt } from '../../../device/settings/tree.ts';
+import { OLD_KEYS, OLD_SECRETS, renameOldKeys, translateOldKeys } from '../../../device/settings/aliases.ts';
+import { configJsonSchema, schemaAt, secretsJsonSchema } from '../../../device/settings/tree.ts';
 import { configs } from './arbitrary.ts';
 import { load, refusal } from './config-dir.ts';
 
@@ -96,6 +96,14 @@ test('the table: old keys are none of ours, what they lead to is', () => {
   for (const { from, to } of OLD_KEYS) {
     expect(at(from), from).toBeNull();
     for (const name of to) expect(at(name), name).not.toBeNull();
+  }
+});
+
+test('the table of secrets: the same', () => {
+  const places = { config: configJsonSchema(), secrets: secretsJsonSchema() };
+  for (const { from, to, file } of OLD_SECRETS) {
+    expect(schemaAt(places.secrets, from.split('.')), from).toBeNull();
+    for (const name of to) expect(schemaAt(places[file], name.split('.')), name).not.toBeNull();
   }
 });
 

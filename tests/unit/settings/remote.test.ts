@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { recipientText } from '../../../device/contract/recipient.ts';
+import { newKeyPair } from '../../../device/sync/index.ts';
 import { planChange, planInWords } from '../../../device/settings/index.ts';
 import { load, refusal } from './config-dir.ts';
 
@@ -85,5 +87,67 @@ test('a change of the bucket, or of its keys, touches nothing but uploads', asyn
   const keyed = (await load({ config: withRemote(), secrets: keys })).settings;
   for (const after of [elsewhere, keyed]) {
     expect(planInWords(planChange(before, after))).toBe('uploads is rebuilt; nothing else');
+  }
+});
+
+test('secrets of the original system are taken, each with a warning that repeats no value', async () => {
+  const s3 = {
+    ...{ access_key_id: 'who', secret_access_key: 'hush', session_token: 'short', iam_profile: 'role' },
+    ...{ bucket: 'footage', region: 'eu-1', endpoint_url: 'https://minio.lan:9000' },
+  };
+  const config = { node: { id: 'attic' }, storage: { s3: { enabled: true } } };
+  const { settings, warnings, written, fingerprint } = await load({ config, secrets: { s3 } });
+  expect(settings.remote).toMatchObject({
+    ...{ endpoint: 'https://minio.lan:9000', bucket: 'footage', region: 'eu-1' },
+    credentials: { accessKeyId: 'who', secretAccessKey: 'hush', sessionToken: 'short' },
+  });
+  const about = (key: string): string => warnings.find((line) => line.includes(` s3.${key} `)) ?? '';
+  expect(about('access_key_id')).toMatch(
+    /^CONFIG_KEY_RENAMED: .*secrets\.yaml:\d+: s3\.access_key_id is now storage\.remote\.access_key_id$/,
+  );
+  expect(about('secret_access_key')).toMatch(/^CONFIG_KEY_RENAMED: /);
+  expect(about('session_token')).toMatch(/^CONFIG_KEY_RENAMED: /);
+  expect(about('endpoint_url')).toMatch(/is now storage\.remote\.endpoint, in config\.yaml$/);
+  expect(about('iam_profile')).toMatch(/^CONFIG_KEY_RETIRED: .*keys are needed/);
+  for (const value of ['who', 'hush', 'short', 'footage', 'minio.lan']) {
+    expect(warnings.join(), value).not.toContain(value);
+  }
+  // What is written, and kept in the history, is config.yaml alone.
+  expect(written).toEqual(config);
+  expect(fingerprint).toBe(
+    (await load({ config: { ...config }, secrets: { s3: { ...s3, bucket: 'other' } } })).fingerprint,
+  );
+});
+
+test('the keys of now win over those of the original system, config.yaml over its secrets', async () => {
+  const secrets = { ...keys, s3: { secret_access_key: 'old', access_key_id: 'old', bucket: 'old' } };
+  const { settings, warnings } = await load({ config: withRemote(), secrets });
+  expect(settings.remote).toMatchObject({
+    bucket: 'footage',
+    credentials: { accessKeyId: 'who', secretAccessKey: 'hush' },
+  });
+  expect(warnings.filter((line) => line.includes('which wins'))).toHaveLength(3);
+});
+
+test('what the original system never had in its secrets stays refused', async () => {
+  const { message } = await refusal({ config: withRemote(), secrets: { s3: { acces_key_id: 'hush' } } });
+  expect(message).toContain('s3');
+  expect(message).not.toContain('hush');
+});
+
+test('for whom everything is encrypted, and how far back footage is copied', async () => {
+  const { recipient } = newKeyPair();
+  const { settings } = await load({
+    config: withRemote({ encrypt_to: recipientText(recipient), backfill_days: 2 }),
+  });
+  expect(settings.remote).toMatchObject({ encryptTo: recipient, backfillMs: 2 * 86_400_000 });
+  expect((await load({ config: withRemote() })).settings.remote).toMatchObject({
+    ...{ encryptTo: null, backfillMs: 7 * 86_400_000 },
+  });
+  for (const encrypt_to of ['x25519:abc', recipientText({ ...recipient, keyId: '0123456789abcdef' })]) {
+    const { message } = await refusal({ config: withRemote({ encrypt_to }) });
+    expect(message).toContain(
+      'storage.remote.encrypt_to must be the public key that `spyoncino keys new` prints',
+    );
   }
 });

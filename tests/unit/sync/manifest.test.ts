@@ -12,6 +12,7 @@ const entry = (startUtcMs: number, endUtcMs: number, more: Partial<ManifestEntry
   sizeBytes: 5,
   sha256: '0'.repeat(64),
   etag: 'e',
+  sealed: null,
   coverage: null,
   ...more,
 });
