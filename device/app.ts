@@ -164,14 +164,14 @@ export async function startApp(options: AppOptions): Promise<App> {
     clock,
     log,
   });
-  // All who take from the outbox, at once: what waits for anybody else would be forgotten.
+  // All who take from the outbox, at once: what waits for anybody else would be forgotten. So nobody is named
+  // before notifications know whom they tell.
   const tellConsumers = (): void =>
     library.registerConsumers({ ...consumersOf(notify), ...uploads.consumers });
-  tellConsumers();
+  await notify.start();
   uploads.start();
   building.defer(() => uploads.stop());
   building.use(broker.tap(({ topic }) => uploads.heard(topic)));
-  await notify.start();
 
   const runDir = await mkdtemp(join(tmpdir(), 'spyoncino-'));
   building.defer(() => rm(runDir, { recursive: true, force: true }));

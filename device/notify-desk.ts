@@ -60,6 +60,13 @@ export function openNotify({
       prune: (beforeUtcMs, keepAttempts) => library.ask('pruneNotices', { beforeUtcMs, keepAttempts }),
     },
     publish: (topic, payload) => bus.publish<'notify.webhook.sent'>(topic as 'notify.webhook.sent', payload),
+    card: {
+      incident(card) {
+        bus.publish('notify.mqtt.incident', card);
+        bus.publish('notify.mqtt.latest', card);
+      },
+      digest: (card) => bus.publish('notify.mqtt.digest', card),
+    },
     publishArm: (state) => bus.publish('status.arm', state),
   });
 }

@@ -3,7 +3,7 @@ import type { ErrorReport } from './errors.ts';
 import type { EventSummary } from './library.ts';
 
 /** Ways by which people are told. */
-export const CHANNELS = ['telegram', 'webhook', 'email'] as const;
+export const CHANNELS = ['telegram', 'webhook', 'email', 'mqtt'] as const;
 export type ChannelName = (typeof CHANNELS)[number];
 
 /** The module that tells by this way. */
@@ -113,6 +113,11 @@ export interface EmailSettings extends ChannelSettings {
   readonly maxAttachmentBytes: number;
 }
 
+export interface MqttSettings extends ChannelSettings {
+  /** Before the paths of pictures and clips; null: paths alone. No slash at its end. */
+  readonly baseUrl: string | null;
+}
+
 export interface NotifySettings {
   /** Events join an incident that is not quiet for longer than this. */
   readonly groupMs: number;
@@ -126,6 +131,7 @@ export interface NotifySettings {
   readonly telegram: TelegramSettings;
   readonly webhook: WebhookSettings;
   readonly email: EmailSettings;
+  readonly mqtt: MqttSettings;
 }
 
 /** One event as incidents remember it. */

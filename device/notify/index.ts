@@ -14,6 +14,7 @@ import type { Log } from '../kernel/log.ts';
 import { TaskSet } from '../kernel/tasks.ts';
 import { ArmKeeper } from './arm.ts';
 import { consumerOf, type NoticeStore } from './ledger.ts';
+import type { CardPort } from './mqtt.ts';
 import { Notifier, type PolicyOf } from './notifier.ts';
 import { isTold } from './routing.ts';
 import { newNotice } from './steps.ts';
@@ -39,6 +40,8 @@ export interface NotifyOptions {
     topic: `notify.${ChannelName}.${Outcome}`,
     payload: Payload<'notify.webhook.sent'>,
   ) => void;
+  /** Incidents for those who read the bus. */
+  readonly card: CardPort;
   readonly publishArm: (state: Payload<'status.arm'>) => void;
   /** Another node tells people; this one only could. */
   readonly isStandby: boolean;
@@ -60,7 +63,7 @@ export class Notify {
   readonly #tasks: TaskSet;
 
   private constructor(options: NotifyOptions, arm: ArmKeeper) {
-    const { clock, dataDir, hold, isStandby, log, meter, nodeId, publish, settings, store } = options;
+    const { card, clock, dataDir, hold, isStandby, log, meter, nodeId, publish, settings, store } = options;
     this.#o = options;
     this.arm = arm;
     this.#tasks = new TaskSet((name, error) =>
@@ -70,7 +73,7 @@ export class Notify {
     this.#notifiers = CHANNELS.map(
       (channel) =>
         new Notifier({
-          ...{ channel, dataDir, hold, isStandby, words, store, meter, clock, log },
+          ...{ card, channel, dataDir, hold, isStandby, words, store, meter, clock, log },
           publish: (outcome, payload) => publish(`notify.${channel}.${outcome}`, payload),
         }),
     );

@@ -2,10 +2,12 @@ import { CodedError, type ErrorReport } from '../contract/errors.ts';
 import type { Module, ModuleHealth, ModulePausing } from '../contract/modules.ts';
 import { notifierId, type ChannelName, type Notice, type NotifySettings } from '../contract/notify.ts';
 import { Lane, type LaneOptions, type LanePolicy } from './lane.ts';
+import type { CardPort } from './mqtt.ts';
 import { receiversOf, type Receivers } from './receivers.ts';
 
 export interface NotifierOptions extends Omit<LaneOptions, 'channel' | 'name' | 'receiver' | 'policy'> {
   readonly channel: ChannelName;
+  readonly card: CardPort;
   /** This node only stands by: another one tells. */
   readonly isStandby: boolean;
 }
@@ -50,7 +52,7 @@ export class Notifier implements Module, ModulePausing {
 
   /** Lanes whose receiver stays the same go on; what waits for the others waits in the index. */
   async configure(settings: NotifySettings, policyOf: PolicyOf): Promise<void> {
-    const { channel, clock } = this.#o;
+    const { channel } = this.#o;
     const { route: _route, rateLimit: _rateLimit, ...own } = settings[channel];
     const policy: LanePolicy = { ...policyOf(settings, channel), quiet: () => this.#quiet() };
     const identity = JSON.stringify(own);
@@ -62,7 +64,7 @@ export class Notifier implements Module, ModulePausing {
     this.#identity = identity;
     await this.stop();
     this.#receivers = own.enabled
-      ? receiversOf(settings, channel, clock)
+      ? receiversOf(settings, channel, this.#o)
       : { byName: new Map(), trouble: null };
     for (const [name, receiver] of this.#receivers.byName) {
       const lane = new Lane({ ...this.#o, name, receiver, policy });

@@ -4,6 +4,7 @@ import type { ChannelName, NotifySettings } from '../contract/notify.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Receiver } from './delivery.ts';
 import { emailReceiver } from './email.ts';
+import { mqttReceiver, type CardPort } from './mqtt.ts';
 import { telegramReceiver } from './telegram.ts';
 import { webhookReceiver } from './webhook.ts';
 
@@ -14,10 +15,15 @@ export interface Receivers {
   readonly trouble: ErrorReport | null;
 }
 
-type Find = (settings: NotifySettings, clock: Clock) => Receivers;
+export interface ReceiverPorts {
+  readonly clock: Clock;
+  readonly card: CardPort;
+}
+
+type Find = (settings: NotifySettings, ports: ReceiverPorts) => Receivers;
 
 const FIND: Readonly<Record<ChannelName, Find>> = {
-  webhook({ webhook }, clock) {
+  webhook({ webhook }, { clock }) {
     const { url } = webhook;
     if (url === null) return missing('webhook.url in secrets.yaml');
     return found([['webhook', webhookReceiver({ ...webhook, url }, clock)]]);
@@ -39,11 +45,15 @@ const FIND: Readonly<Record<ChannelName, Find>> = {
     if (recipients.length === 0) return missing('outputs.email.recipients in config.yaml');
     return found([['email', emailReceiver({ ...email, host })]]);
   },
+  mqtt: ({ mqtt }, { card }) => found([['mqtt', mqttReceiver(mqtt, card)]]),
 };
 
 /** Everybody that a channel tells, as the settings say. */
-export const receiversOf = (settings: NotifySettings, channel: ChannelName, clock: Clock): Receivers =>
-  FIND[channel](settings, clock);
+export const receiversOf = (
+  settings: NotifySettings,
+  channel: ChannelName,
+  ports: ReceiverPorts,
+): Receivers => FIND[channel](settings, ports);
 
 /** The name of a lane stays the same when others are added, and says nothing of whose chat it is. */
 const shortHash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 8);

@@ -131,6 +131,7 @@ function withFlags(
         telegram: flagged(notify.telegram, 'telegram'),
         webhook: flagged(notify.webhook, 'webhook'),
         email: flagged(notify.email, 'email'),
+        mqtt: flagged(notify.mqtt, 'mqtt'),
       }),
     }),
   });

@@ -9,8 +9,12 @@ export function resolveNotify(
   secrets: Secrets,
   configDir: string,
 ): NotifySettings {
-  const { telegram, webhook, email } = outputs;
-  const common = ({ enabled, only, rate_limit }: typeof telegram | typeof webhook | typeof email) => {
+  const { telegram, webhook, email, mqtt } = outputs;
+  const common = ({
+    enabled,
+    only,
+    rate_limit,
+  }: typeof telegram | typeof webhook | typeof email | typeof mqtt) => {
     const { max_events, per_seconds } = rate_limit ?? outputs.rate_limit;
     return {
       enabled,
@@ -68,6 +72,7 @@ export function resolveNotify(
       timeoutMs: email.timeout_seconds * 1000,
       maxAttachmentBytes: email.max_attachment_mb * MB,
     },
+    mqtt: { ...common(mqtt), baseUrl: mqtt.base_url?.replace(/\/+$/, '') ?? null },
   };
 }
 

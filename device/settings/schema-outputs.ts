@@ -127,6 +127,15 @@ export const outputs = z.strictObject({
     })
     .prefault({})
     .meta(help('User name and password are in secrets.yaml')),
+  mqtt: z
+    .strictObject({
+      ...common,
+      base_url: httpUrl
+        .nullish()
+        .meta(help('Before the paths of stills and clips, as https://attic.local:8443; null: paths alone')),
+    })
+    .prefault({})
+    .meta(help('Incidents on the bus, and by its bridge on another broker: notify.mqtt.incident')),
 });
 
 /** secrets.yaml: what channels need, beside the names that the original system used. */
