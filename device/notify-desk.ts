@@ -6,6 +6,7 @@ import { CodedError } from './contract/errors.ts';
 import type { Module } from './contract/modules.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Log } from './kernel/log.ts';
+import { makePicture } from './kernel/pictures.ts';
 import type { Consumers, Library, OutboxKind } from './library/index.ts';
 import { Slot } from './kernel/slot.ts';
 import { Notify, TelegramBot, type BotAccess } from './notify/index.ts';
@@ -98,6 +99,7 @@ export class BotDesk {
         new TelegramBot({
           settings: now,
           ...{ access, door, quiet, clock, log },
+          draw: (svg, signal) => makePicture({ kind: 'svg' }, Buffer.from(svg), signal),
           dataDir: settings.dataDir,
           cameras: () => config.current.settings.cameras.map(({ cameraId }) => cameraId),
         }),
