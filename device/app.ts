@@ -222,6 +222,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     clock,
     log,
     onGap: (gap) => storage?.lost(gap),
+    onPreview: (preview) => notify.previewed(preview),
     onState: (cameraId, state) => {
       if (state === 'running' || state === 'down') settling.said(cameraId);
     },

@@ -2,7 +2,15 @@ import { fileURLToPath } from 'node:url';
 import { cameraPayload, publishFact, publishFootage, type Bus, type OriginalTopics } from './bus/index.ts';
 import { CameraQuestions } from './camera-questions.ts';
 import { CodedError, type ErrorReport } from './contract/errors.ts';
-import type { CameraFact, CameraPhase, EventFact, EventState, Fact, GapFact } from './contract/facts.ts';
+import type {
+  CameraFact,
+  CameraPhase,
+  EventFact,
+  EventState,
+  Fact,
+  GapFact,
+  PreviewFact,
+} from './contract/facts.ts';
 import type { CameraHostCommand, CameraHostMessage } from './contract/host.ts';
 import type { StreamRole } from './contract/media.ts';
 import type { Meter } from './contract/metrics.ts';
@@ -35,6 +43,7 @@ export interface CameraDeskOptions {
   readonly meter: Meter;
   readonly clock: Clock;
   readonly log: Log;
+  readonly onPreview: (preview: PreviewFact) => void;
   /** Footage was lost, and that has been published. */
   readonly onGap: (gap: GapFact) => void;
   /** The state of the camera has been published. */
@@ -198,6 +207,9 @@ export class CameraDesk {
       case 'still':
         library.take(fact);
         original.take(fact);
+        break;
+      case 'preview':
+        this.#o.onPreview(fact);
         break;
       case 'gap':
         library.take(fact);

@@ -97,6 +97,8 @@ export interface TelegramSettings extends ChannelSettings {
   readonly chatIds: readonly string[];
   readonly timeoutMs: number;
   readonly maxFileBytes: number;
+  /** An animated picture comes between still and clip. */
+  readonly preview: boolean;
 }
 
 export interface EmailSettings extends ChannelSettings {
@@ -111,6 +113,8 @@ export interface EmailSettings extends ChannelSettings {
   readonly recipients: readonly string[];
   readonly timeoutMs: number;
   readonly maxAttachmentBytes: number;
+  /** An animated picture is shown in the mail, which waits for it. */
+  readonly preview: boolean;
 }
 
 export interface MqttSettings extends ChannelSettings {
@@ -143,6 +147,8 @@ export interface Incident {
   readonly events: readonly IncidentEvent[];
   /** The first clip of it that was complete. */
   readonly clipId: string | null;
+  /** Animated picture of its first event that has one, relative to the data directory; rows of before have none. */
+  readonly previewPath?: string;
 }
 
 /** Incidents that were not told one by one. */

@@ -6,7 +6,13 @@ import type { PictureJob } from './pictures.ts';
 sharp.concurrency(1);
 sharp.cache(false);
 
-const QUALITIES = [70, 55, 40, 25];
+/** Widths and colours, the best first. */
+const QUALITIES = [
+  [1, 128],
+  [1, 64],
+  [0.75, 64],
+  [0.5, 48],
+] as const;
 
 const job = JSON.parse(process.argv[2] ?? '') as PictureJob;
 const input = await buffer(process.stdin);
@@ -17,12 +23,17 @@ async function animation(
   frames: Buffer,
 ): Promise<Buffer> {
   const frameBytes = width * height * 3;
-  const encode = (pictures: Buffer, quality: number, showMs: number): Promise<Buffer> => {
+  const encode = (pictures: Buffer, [scale, colours]: (typeof QUALITIES)[number], showMs: number) => {
     const number = pictures.byteLength / frameBytes;
     return sharp(pictures, {
+      animated: true,
       raw: { width, height: height * number, channels: 3, pageHeight: height },
     })
-      .webp({ quality, effort: 3, loop: 0, delay: Array.from({ length: number }, () => showMs) })
+      .resize({ width: Math.round(width * scale) })
+      .gif({
+        ...{ colours, loop: 0, effort: 4, dither: 0.4, interFrameMaxError: 8, interPaletteMaxError: 8 },
+        delay: Array.from({ length: number }, () => showMs),
+      })
       .toBuffer();
   };
   for (const quality of QUALITIES) {

@@ -6,14 +6,14 @@ import { fileURLToPath } from 'node:url';
 export type PictureJob =
   /** `input` is an SVG without text; a PNG comes out. */
   | { readonly kind: 'svg' }
-  /** `input` is pictures of one size after each other, RGB with 8 bits; an animated WebP comes out. */
+  /** `input` is pictures of one size after each other, RGB with 8 bits; an animated GIF comes out: what chats and mail programs show alike. */
   | {
       readonly kind: 'animation';
       readonly width: number;
       readonly height: number;
       /** How long each is shown. */
       readonly delayMs: number;
-      /** Less quality, then fewer pictures, until it fits. */
+      /** Fewer colours, then smaller, then fewer pictures, until it fits. */
       readonly maxBytes: number;
     };
 

@@ -1,4 +1,5 @@
 import type { ErrorReport } from '../contract/errors.ts';
+import type { PreviewFact } from '../contract/facts.ts';
 import type { Meter } from '../contract/metrics.ts';
 import type { Module } from '../contract/modules.ts';
 import {
@@ -102,6 +103,11 @@ export class Notify {
   /** Something has happened. */
   wake(): void {
     for (const notifier of this.#notifiers) notifier.wake();
+  }
+
+  /** There is an animated picture of an event. */
+  previewed({ eventId, path }: Pick<PreviewFact, 'eventId' | 'path'>): void {
+    for (const notifier of this.#notifiers) notifier.previewed(eventId, path);
   }
 
   async configure(settings: NotifySettings): Promise<void> {

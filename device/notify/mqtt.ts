@@ -29,6 +29,7 @@ export function mqttReceiver(settings: MqttSettings, port: CardPort): Receiver {
   return {
     send: async (message) => deliver(message),
     edit: async (_ref, message) => deliver(message),
+    showsPreviews: false,
     settleMs: 0,
     editEveryMs: EDIT_EVERY_MS,
   };

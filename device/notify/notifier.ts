@@ -46,6 +46,10 @@ export class Notifier implements Module, ModulePausing {
     return [...this.#lanes.keys()];
   }
 
+  previewed(eventId: string, path: string): void {
+    for (const lane of this.#lanes.values()) lane.previewed(eventId, path);
+  }
+
   wake(): void {
     for (const lane of this.#lanes.values()) lane.wake();
   }
