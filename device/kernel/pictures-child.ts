@@ -8,8 +8,7 @@ sharp.cache(false);
 
 /** Widths and colours, the best first. */
 const QUALITIES = [
-  [1, 128],
-  [1, 64],
+  [1, 96],
   [0.75, 64],
   [0.5, 48],
 ] as const;

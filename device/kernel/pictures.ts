@@ -17,13 +17,13 @@ export type PictureJob =
       readonly maxBytes: number;
     };
 
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 60_000;
 const MAX_OUTPUT_BYTES = 8_000_000;
 const CHILD = fileURLToPath(new URL('./pictures-child.ts', import.meta.url));
 
 /**
  * Makes a picture in a process of its own, at low priority: the library for it is native, and what it takes is given
- * back with the process. Rejects when that takes longer than 30 s, or fails, or `signal` aborts.
+ * back with the process. Rejects when that takes longer than a minute, or fails, or `signal` aborts.
  */
 export async function makePicture(job: PictureJob, input: Uint8Array, signal: AbortSignal): Promise<Buffer> {
   const child = spawn(

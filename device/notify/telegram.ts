@@ -76,7 +76,7 @@ export function telegramReceiver(
           return api.sendVideo(chatId, media, { caption, supports_streaming: true }, limit);
         case 'animation':
           return api.sendAnimation(chatId, media, { caption }, limit);
-        case 'photo':
+        default:
           return api.sendPhoto(chatId, media, { caption }, limit);
       }
     });

@@ -146,7 +146,7 @@ test('one card per incident, edited until it is closed, here and on another brok
     await agent[Symbol.asyncDispose]();
     lives.use(await start());
     await other.shows(() => other.cards.get(waiting)?.state === 'closed');
-    expect(other.heard.filter(({ incident_id }) => incident_id === waiting)[0]?.state).toBe('closed');
+    expect(other.heard.find(({ incident_id }) => incident_id === waiting)?.state).toBe('closed');
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

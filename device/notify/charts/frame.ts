@@ -25,10 +25,10 @@ export function seriesOf(counts: Readonly<Record<string, number>>): readonly Ser
   const sorted = Object.entries(counts)
     .filter(([, count]) => count > 0)
     .toSorted(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
-  const named = sorted.slice(0, COLOURS.length).map(([label, count], at): Series => ({
-    ...{ label, count },
-    colour: COLOURS[at]!,
-  }));
+  const named = COLOURS.slice(0, sorted.length).map((colour, at): Series => {
+    const [label, count] = sorted[at]!;
+    return { label, count, colour };
+  });
   const rest = sorted.slice(COLOURS.length).reduce((sum, [, count]) => sum + count, 0);
   return rest === 0 ? named : [...named, { ...OTHERS, count: rest }];
 }

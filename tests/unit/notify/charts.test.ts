@@ -90,7 +90,7 @@ test('events of any kind and number become a picture of a phone’s width, no wo
   for (const svg of charts) {
     expect(svg).not.toMatch(/<text|NaN|undefined|font/);
     const png = await makePicture({ kind: 'svg' }, Buffer.from(svg), signal);
-    const { format, width, height = 0 } = await sharp(png).metadata();
+    const { format, width, height } = await sharp(png).metadata();
     expect({ format, width }).toEqual({ format: 'png', width: 1080 });
     expect(height).toBeLessThan(2200);
     // The heading is there, drawn.
