@@ -162,14 +162,14 @@ export async function startApp(options: AppOptions): Promise<App> {
     clock,
     log,
   });
-  // All who take from the outbox, at once: what waits for anybody else would be forgotten.
+  // All who take from the outbox, at once: what waits for anybody else would be forgotten. So nobody is named
+  // before notifications know whom they tell.
   const tellConsumers = (): void =>
     library.registerConsumers({ ...consumersOf(notify), ...uploads.consumers });
-  tellConsumers();
+  await notify.start();
   uploads.start();
   building.defer(() => uploads.stop());
   building.use(broker.tap(({ topic }) => uploads.heard(topic)));
-  await notify.start();
 
   const runDir = await mkdtemp(join(tmpdir(), 'spyoncino-'));
   building.defer(() => rm(runDir, { recursive: true, force: true }));
@@ -225,6 +225,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     log,
     onStill: (still) => pictures?.take(still),
     onGap: (gap) => storage?.lost(gap),
+    onPreview: (preview) => notify.previewed(preview),
     onState: (cameraId, state) => {
       if (state === 'running' || state === 'down') settling.said(cameraId);
     },

@@ -10,6 +10,7 @@ import type {
   Fact,
   GapFact,
   StillFact,
+  PreviewFact,
 } from './contract/facts.ts';
 import type { CameraHostCommand, CameraHostMessage } from './contract/host.ts';
 import type { StreamRole } from './contract/media.ts';
@@ -44,6 +45,7 @@ export interface CameraDeskOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly onStill: (still: StillFact) => void;
+  readonly onPreview: (preview: PreviewFact) => void;
   /** Footage was lost, and that has been published. */
   readonly onGap: (gap: GapFact) => void;
   /** The state of the camera has been published. */
@@ -208,6 +210,9 @@ export class CameraDesk {
         library.take(fact);
         original.take(fact);
         this.#o.onStill(fact);
+        break;
+      case 'preview':
+        this.#o.onPreview(fact);
         break;
       case 'gap':
         library.take(fact);

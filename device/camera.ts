@@ -6,9 +6,11 @@ import type { Meter } from './contract/metrics.ts';
 import type { CameraSettings } from './contract/settings.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Log } from './kernel/log.ts';
+import { makePicture } from './kernel/pictures.ts';
 import { TaskSet } from './kernel/tasks.ts';
 import { createRecorder, recoverFootage, type Recorder } from './record/index.ts';
 import { MainPictures } from './sharper.ts';
+import { Previews } from './previews.ts';
 import { Stills, type Snapshot } from './stills.ts';
 import { TestEvents } from './test-events.ts';
 
@@ -75,8 +77,12 @@ export async function runCamera(options: CameraChainOptions, signal: AbortSignal
     onLost: (eventId) => analysis.loseShot(eventId),
   });
   using sharper = new MainPictures({ recorder, meter, clock, log });
+  const previews = settings.previews
+    ? new Previews({ cameraId, dataDir, make: makePicture, tasks, meter, signal, onPreview: emit })
+    : null;
   const tell = (fact: EventFact | MotionFact): void => {
     record(recorder, fact);
+    if (fact.type === 'event') previews?.event(fact);
     emit(fact);
   };
   const analysis: Analysis = new Analysis({
@@ -111,7 +117,10 @@ export async function runCamera(options: CameraChainOptions, signal: AbortSignal
           sharper.stream(info.video);
         },
         packet: (role, packet) => role === 'main' && recorder.packet(packet),
-        frame: (frame, role) => analysis.frame(frame, role),
+        frame(frame, role) {
+          previews?.frame(frame);
+          return analysis.frame(frame, role);
+        },
         state: emit,
       },
       meter,

@@ -161,6 +161,10 @@ export function createHandlers(o: HandlersOptions): Handlers {
       return { users: o.botAccess.users };
     },
 
+    'config.get': ({ arguments: { key } }) => {
+      const { config, fingerprint } = o.config.current;
+      return { fingerprint, data: key === undefined ? config : below(config, key) };
+    },
     async 'config.update'({ arguments: wanted, caller }) {
       const changes =
         'reload' in wanted ? null : 'key' in wanted ? nested(wanted.key, wanted.value) : wanted.changes;
@@ -192,6 +196,7 @@ async function summary({ library, clock }: HandlersOptions, hours: number): Prom
   const startUtcMs = endUtcMs - hours * HOUR_MS;
   const byLabel: Record<string, number> = {};
   const byCamera: Record<string, number> = {};
+  const byHour = new Map<number, Record<string, number>>();
   let total = 0;
   let first: number | null = null;
   let last: number | null = null;
@@ -206,6 +211,9 @@ async function summary({ library, clock }: HandlersOptions, hours: number): Prom
     for (const { label, cameraId, startUtcMs: atUtcMs } of page.items) {
       byLabel[label] = (byLabel[label] ?? 0) + 1;
       byCamera[cameraId] = (byCamera[cameraId] ?? 0) + 1;
+      const hour = startUtcMs + Math.floor(Math.max(0, atUtcMs - startUtcMs) / HOUR_MS) * HOUR_MS;
+      const inHour = byHour.get(hour) ?? {};
+      byHour.set(hour, { ...inHour, [label]: (inHour[label] ?? 0) + 1 });
       total++;
       last ??= atUtcMs;
       first = atUtcMs;
@@ -214,6 +222,9 @@ async function summary({ library, clock }: HandlersOptions, hours: number): Prom
   } while (after && total < MAX_SUMMARISED);
   return {
     hours,
+    start_ts: startUtcMs,
+    end_ts: endUtcMs,
+    by_hour: Array.from(byHour, ([start_ts, by_type]) => ({ start_ts, by_type })).toReversed(),
     stats: {
       total_events: total,
       by_type: byLabel,
@@ -248,3 +259,13 @@ const updated = ({ fingerprint, changes, plan, summary }: UpdateResult) => ({
 /** `cameras.porch.fps` and 5 → `{cameras: {porch: {fps: 5}}}` */
 const nested = (key: string, value: unknown): Record<string, unknown> =>
   key.split('.').reduceRight<unknown>((inner, name) => ({ [name]: inner }), value) as Record<string, unknown>;
+
+/** @throws CodedError COMMAND_INVALID where there is no such key */
+function below(config: unknown, key: string): unknown {
+  return key.split('.').reduce<unknown>((inner, name) => {
+    if (typeof inner !== 'object' || inner === null || !Object.hasOwn(inner, name)) {
+      throw new CodedError('COMMAND_INVALID', `there is no key "${key}"`);
+    }
+    return (inner as Record<string, unknown>)[name];
+  }, config);
+}

@@ -7,6 +7,7 @@ import type { Module } from './contract/modules.ts';
 import type { GpioDesk } from './gpio-desk.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Log } from './kernel/log.ts';
+import { makePicture } from './kernel/pictures.ts';
 import type { Consumers, Library, OutboxKind } from './library/index.ts';
 import { Slot } from './kernel/slot.ts';
 import { Notify, TelegramBot, type BotAccess } from './notify/index.ts';
@@ -64,6 +65,13 @@ export function openNotify({
       prune: (beforeUtcMs, keepAttempts) => library.ask('pruneNotices', { beforeUtcMs, keepAttempts }),
     },
     publish: (topic, payload) => bus.publish<'notify.webhook.sent'>(topic as 'notify.webhook.sent', payload),
+    card: {
+      incident(card) {
+        bus.publish('notify.mqtt.incident', card);
+        bus.publish('notify.mqtt.latest', card);
+      },
+      digest: (card) => bus.publish('notify.mqtt.digest', card),
+    },
     publishArm: (state) => bus.publish('status.arm', state),
   });
 }
@@ -95,6 +103,7 @@ export class BotDesk {
         new TelegramBot({
           settings: now,
           ...{ access, door, quiet, clock, log },
+          draw: (svg, signal) => makePicture({ kind: 'svg' }, Buffer.from(svg), signal),
           dataDir: settings.dataDir,
           cameras: () => config.current.settings.cameras.map(({ cameraId }) => cameraId),
         }),

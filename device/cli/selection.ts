@@ -55,6 +55,7 @@ const MODULES: readonly { id: string; choice: Choice; aliases: readonly string[]
   { id: 'modules.output.email_notifier', choice: 'optional', aliases: [] },
   { id: 'modules.output.webhook_notifier', choice: 'optional', aliases: [] },
   { id: 'modules.output.gpio_notifier', choice: 'optional', aliases: [] },
+  { id: 'modules.output.mqtt_notifier', choice: 'optional', aliases: [] },
   { id: 'modules.storage.retention', choice: 'pausable', aliases: ['storage'] },
   { id: 'modules.storage.s3_uploader', choice: 'optional', aliases: ['s3'] },
   { id: 'modules.analytics.db_logger', choice: 'always', aliases: ['db-logger'] },
@@ -108,6 +109,7 @@ const OUTPUTS = {
   webhook: 'modules.output.webhook_notifier',
   email: 'modules.output.email_notifier',
   gpio: 'modules.output.gpio_notifier',
+  mqtt: 'modules.output.mqtt_notifier',
   bot: 'modules.dashboard.telegram_bot',
 } as const;
 

@@ -176,6 +176,12 @@ export const COMMANDS = {
       z.strictObject({ action: z.enum(['add', 'remove']), user_id: z.number().int() }),
     ]),
   },
+  'config.get': {
+    about: 'The configuration that counts now, or what is below one `key`; secrets are not in it.',
+    role: 'operator',
+    target: null,
+    arguments: z.strictObject({ key: z.string().regex(/\S/).optional() }),
+  },
   'config.update': {
     about:
       'Changes the configuration: `changes` is merged into it, or one `key` set; `reload` takes what was typed into the file.',

@@ -137,6 +137,16 @@ export interface StillFact {
   readonly sizeBytes: number;
 }
 
+/** A small animated picture of an event is there, for messages. It is no footage, and goes after a while. */
+export interface PreviewFact {
+  readonly type: 'preview';
+  readonly cameraId: string;
+  readonly eventId: string;
+  /** Relative to the data directory. */
+  readonly path: string;
+  readonly sizeBytes: number;
+}
+
 /** Footage was lost between camera and disk. */
 export interface GapFact {
   readonly type: 'gap';
@@ -181,5 +191,6 @@ export type Fact =
   | ClipReadyFact
   | SegmentReadyFact
   | StillFact
+  | PreviewFact
   | GapFact
   | CameraFact;

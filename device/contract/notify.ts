@@ -3,7 +3,7 @@ import type { ErrorReport } from './errors.ts';
 import type { EventSummary } from './library.ts';
 
 /** Ways by which people are told. */
-export const CHANNELS = ['telegram', 'webhook', 'email', 'gpio'] as const;
+export const CHANNELS = ['telegram', 'webhook', 'email', 'mqtt', 'gpio'] as const;
 export type ChannelName = (typeof CHANNELS)[number];
 
 /** The module that tells by this way. */
@@ -97,6 +97,8 @@ export interface TelegramSettings extends ChannelSettings {
   readonly chatIds: readonly string[];
   readonly timeoutMs: number;
   readonly maxFileBytes: number;
+  /** An animated picture comes between still and clip. */
+  readonly preview: boolean;
 }
 
 export interface EmailSettings extends ChannelSettings {
@@ -111,6 +113,13 @@ export interface EmailSettings extends ChannelSettings {
   readonly recipients: readonly string[];
   readonly timeoutMs: number;
   readonly maxAttachmentBytes: number;
+  /** An animated picture is shown in the mail, which waits for it. */
+  readonly preview: boolean;
+}
+
+export interface MqttSettings extends ChannelSettings {
+  /** Before the paths of pictures and clips; null: paths alone. No slash at its end. */
+  readonly baseUrl: string | null;
 }
 
 /** Sirens and lights: they say that something happens, not what. */
@@ -133,6 +142,7 @@ export interface NotifySettings {
   readonly webhook: WebhookSettings;
   readonly email: EmailSettings;
   readonly gpio: GpioChannelSettings;
+  readonly mqtt: MqttSettings;
 }
 
 /** One event as incidents remember it. */
@@ -144,6 +154,8 @@ export interface Incident {
   readonly events: readonly IncidentEvent[];
   /** The first clip of it that was complete. */
   readonly clipId: string | null;
+  /** Animated picture of its first event that has one, relative to the data directory; rows of before have none. */
+  readonly previewPath?: string;
 }
 
 /** Incidents that were not told one by one. */

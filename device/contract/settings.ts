@@ -166,6 +166,8 @@ export interface CameraSettings {
   /** Blackened in every picture before anything else sees it: recorded, analysed, or taken as a still. */
   readonly privacyMasks: readonly Polygon[];
   readonly recording: RecordingSettings;
+  /** Somebody wants a small animated picture of each event. */
+  readonly previews: boolean;
 }
 
 /** Trouble made on purpose, on every topic or in every module that fits. */

@@ -134,6 +134,43 @@ const notification = z.object({
   reason: errorReport.nullable().meta({ description: 'why it failed' }),
 });
 
+const told = {
+  incident_id: z.string().meta({ description: 'stays while it grows: one card in whatever shows it' }),
+  revision: z
+    .number()
+    .int()
+    .meta({ description: 'counts up; a message with one that is known already is a repetition' }),
+  subject: z.string(),
+  text: z.string().meta({ description: 'a few plain lines' }),
+  start_ts: utcMs,
+  end_ts: utcMs.meta({ description: 'the last that is known of it' }),
+};
+const url = z
+  .string()
+  .nullable()
+  .meta({ description: 'of the control API, after outputs.mqtt.base_url; null while there is none' });
+const incident = z.object({
+  ...told,
+  state: z.enum(['open', 'closed']).meta({ description: 'closed: all of its events are over' }),
+  camera_ids: z.array(z.string()),
+  labels: z.array(z.string()),
+  zones: z.array(z.string()),
+  events: z.array(
+    z.object({
+      event_id: z.string(),
+      camera_id: z.string(),
+      label: z.string(),
+      score: z.number(),
+      zones: z.array(z.string()),
+      start_ts: utcMs,
+      end_ts: utcMs.nullable(),
+    }),
+  ),
+  still_url: url,
+  clip_id: z.string().nullable(),
+  clip_url: url,
+});
+
 export const TOPICS = {
   'event.new': { about: 'An object is seen and believed.', retain: false, payload: event },
   'event.update': {
@@ -459,6 +496,43 @@ export const TOPICS = {
   },
   'notify.gpio.sent': { about: 'The siren or light runs.', retain: false, payload: notification },
   'notify.gpio.failed': {
+    about: 'An attempt failed; see notify.telegram.failed.',
+    retain: false,
+    payload: notification,
+  },
+  'notify.mqtt.incident': {
+    about:
+      'What is told by MQTT: an incident, again with each revision. Show one card per `incident_id`, and replace it.',
+    retain: false,
+    payload: incident,
+  },
+  'notify.mqtt.latest': {
+    about: 'The same, and the newest message stays: for whoever connects later.',
+    retain: true,
+    payload: incident,
+  },
+  'notify.mqtt.digest': {
+    about: 'Incidents that were not told one by one, as after an outage; also the test message.',
+    retain: false,
+    payload: z.object({
+      ...told,
+      incidents: z.number().int(),
+      events_by_camera: z
+        .record(z.string(), z.record(z.string(), z.number().int()))
+        .meta({ description: 'numbers of events by camera, then label' }),
+    }),
+  },
+  'notify.mqtt.queued': {
+    about: 'An incident is to be told by MQTT.',
+    retain: false,
+    payload: notification,
+  },
+  'notify.mqtt.sent': {
+    about: 'The bus has it; a bridge passes it on when it can.',
+    retain: false,
+    payload: notification,
+  },
+  'notify.mqtt.failed': {
     about: 'An attempt failed; see notify.telegram.failed.',
     retain: false,
     payload: notification,

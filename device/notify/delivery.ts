@@ -13,6 +13,8 @@ export interface Message {
   readonly isRepeated: boolean;
   /** Absolute path of the best still. */
   readonly stillPath: string | null;
+  /** Absolute path of the animated picture. */
+  readonly previewPath: string | null;
   /** Absolute path of the clip, made now where it is a range; null when there is none. */
   clip(): Promise<string | null>;
 }
@@ -23,6 +25,8 @@ export interface Receiver {
   send(message: Message, signal: AbortSignal): Promise<string>;
   /** Makes the message what it is to be now; its name from then on. null where what was sent cannot be changed. */
   readonly edit: ((ref: string, message: Message, signal: AbortSignal) => Promise<string>) | null;
+  /** Animated pictures are news for it. */
+  readonly showsPreviews: boolean;
   /** How long a first message may wait for a picture, as it gets none later. */
   readonly settleMs: number;
   /** Edits of one message come no faster. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
+import type { SendMailOptions } from 'nodemailer';
 import type { EmailSettings } from '../contract/notify.ts';
 import { DeliveryError, networkFailure, type Message, type Receiver } from './delivery.ts';
 import { caOf } from './webhook.ts';
@@ -41,7 +42,7 @@ export function emailReceiver(settings: EmailSettings & { readonly host: string 
           subject: message.subject,
           text: wordsOf(message),
           messageId,
-          attachments: await attachmentsOf(message, settings.maxAttachmentBytes),
+          ...(await picturesOf(message, settings.maxAttachmentBytes)),
         });
         return messageId;
       } catch (error) {
@@ -52,6 +53,7 @@ export function emailReceiver(settings: EmailSettings & { readonly host: string 
       }
     },
     edit: null,
+    showsPreviews: settings.preview,
     settleMs: SETTLE_MS,
     editEveryMs: 0,
   };
@@ -63,13 +65,38 @@ const isLoopback = (host: string): boolean =>
 const wordsOf = ({ text, isRepeated }: Message): string =>
   isRepeated ? `This may have come before: an attempt was interrupted.\n\n${text}` : text;
 
-async function attachmentsOf({ stillPath }: Message, maxBytes: number) {
-  if (stillPath === null) return [];
+const PREVIEW_ID = 'preview@spyoncino';
+
+/** The still as a file; the animated picture within the text, for those who show HTML. */
+async function picturesOf(
+  message: Message,
+  maxBytes: number,
+): Promise<Pick<SendMailOptions, 'attachments' | 'html'>> {
+  const still = await fileOf(message.stillPath, maxBytes);
+  const preview = await fileOf(message.previewPath, maxBytes);
+  return {
+    ...(preview && { html: htmlOf(wordsOf(message)) }),
+    attachments: [
+      ...(preview
+        ? [{ filename: 'preview.gif', content: preview, contentType: 'image/gif', cid: PREVIEW_ID }]
+        : []),
+      ...(still ? [{ filename: 'still.jpg', content: still, contentType: 'image/jpeg' }] : []),
+    ],
+  };
+}
+
+function htmlOf(text: string): string {
+  const safe = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('\n', '<br>');
+  return `<p>${safe}</p><img src="cid:${PREVIEW_ID}" alt="what happened" width="480">`;
+}
+
+/** null where it is too large, or gone. */
+async function fileOf(path: string | null, maxBytes: number): Promise<Buffer | null> {
+  if (path === null) return null;
   try {
-    if ((await stat(stillPath)).size > maxBytes) return [];
-    return [{ filename: 'still.jpg', content: await readFile(stillPath), contentType: 'image/jpeg' }];
+    return (await stat(path)).size > maxBytes ? null : await readFile(path);
   } catch {
-    return [];
+    return null;
   }
 }
 

@@ -16,6 +16,7 @@ export const gpioReceiver = (output: string, pulse: Pulse): Receiver => ({
     return noticeId;
   },
   edit: null,
+  showsPreviews: false,
   settleMs: 0,
   editEveryMs: 0,
 });

@@ -1,4 +1,5 @@
 import type { ErrorReport } from '../contract/errors.ts';
+import type { PreviewFact } from '../contract/facts.ts';
 import type { Meter } from '../contract/metrics.ts';
 import type { Module } from '../contract/modules.ts';
 import {
@@ -15,6 +16,7 @@ import { TaskSet } from '../kernel/tasks.ts';
 import { ArmKeeper } from './arm.ts';
 import type { Pulse } from './gpio.ts';
 import { consumerOf, type NoticeStore } from './ledger.ts';
+import type { CardPort } from './mqtt.ts';
 import { Notifier, type PolicyOf } from './notifier.ts';
 import { isTold } from './routing.ts';
 import { newNotice } from './steps.ts';
@@ -42,6 +44,8 @@ export interface NotifyOptions {
     topic: `notify.${ChannelName}.${Outcome}`,
     payload: Payload<'notify.webhook.sent'>,
   ) => void;
+  /** Incidents for those who read the bus. */
+  readonly card: CardPort;
   readonly publishArm: (state: Payload<'status.arm'>) => void;
   /** Another node tells people; this one only could. */
   readonly isStandby: boolean;
@@ -63,7 +67,8 @@ export class Notify {
   readonly #tasks: TaskSet;
 
   private constructor(options: NotifyOptions, arm: ArmKeeper) {
-    const { clock, dataDir, hold, isStandby, log, meter, nodeId, publish, pulse, settings, store } = options;
+    const { card, clock, dataDir, hold, isStandby, log, meter, nodeId, publish, pulse, settings, store } =
+      options;
     this.#o = options;
     this.arm = arm;
     this.#tasks = new TaskSet((name, error) =>
@@ -73,7 +78,7 @@ export class Notify {
     this.#notifiers = CHANNELS.map(
       (channel) =>
         new Notifier({
-          ...{ channel, dataDir, hold, isStandby, pulse, words, store, meter, clock, log },
+          ...{ card, channel, dataDir, hold, isStandby, pulse, words, store, meter, clock, log },
           publish: (outcome, payload) => publish(`notify.${channel}.${outcome}`, payload),
         }),
     );
@@ -102,6 +107,11 @@ export class Notify {
   /** Something has happened. */
   wake(): void {
     for (const notifier of this.#notifiers) notifier.wake();
+  }
+
+  /** There is an animated picture of an event. */
+  previewed({ eventId, path }: Pick<PreviewFact, 'eventId' | 'path'>): void {
+    for (const notifier of this.#notifiers) notifier.previewed(eventId, path);
   }
 
   async configure(settings: NotifySettings): Promise<void> {

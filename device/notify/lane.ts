@@ -11,7 +11,7 @@ import { TaskSet } from '../kernel/tasks.ts';
 import { DeliveryError, type Message, type Receiver } from './delivery.ts';
 import { bestOf, endOf, startOf } from './incidents.ts';
 import { Ledger, type NoticeStore } from './ledger.ts';
-import { begun, failed, folded, told } from './steps.ts';
+import { begun, failed, folded, previewed, told, type Step } from './steps.ts';
 import { limitKey, nextEdit, nextSend } from './plan.ts';
 import { subjectOf, textOf, type Words } from './wording.ts';
 
@@ -47,6 +47,8 @@ export interface LaneOptions {
 /** What was adopted from the disk is told by nobody, so the outbox is looked at now and then. */
 const POLL_MS = 15_000;
 const RETRY = { firstMs: 1000, maxMs: 60_000 } as const;
+/** That are not part of their messages yet; what comes on top is not shown. */
+const MAX_PREVIEWS = 50;
 /** For what is on its way when the agent stops. */
 const STOP_LIMIT_MS = 5000;
 
@@ -62,6 +64,7 @@ export class Lane {
   readonly #stopping = new AbortController();
   readonly #cut = new AbortController();
   readonly #tasks: TaskSet;
+  readonly #previews = new Map<string, string>();
   #policy: LanePolicy;
   #news = Promise.withResolvers<void>();
   #notBeforeMs = 0;
@@ -97,6 +100,13 @@ export class Lane {
   wake(): void {
     this.#news.resolve();
     this.#news = Promise.withResolvers();
+  }
+
+  /** There is an animated picture of an event; who shows none is not told. */
+  previewed(eventId: string, path: string): void {
+    if (!this.#o.receiver.showsPreviews || this.#previews.size >= MAX_PREVIEWS) return;
+    this.#previews.set(eventId, path);
+    this.wake();
   }
 
   /** Holds at once, also for what waits already. */
@@ -175,6 +185,7 @@ export class Lane {
       const rules = {
         ...this.#policy,
         settleMs: receiver.settleMs,
+        awaitsPreview: receiver.showsPreviews,
         waitMs: (key: string) => this.#limiter.waitMs(key, clock.monotonicMs()),
       };
       const step = nextSend(this.#ledger.notices, rules, clock.utcMs());
@@ -232,6 +243,12 @@ export class Lane {
   /** What is new becomes notices; what is quiet is shed; what is finished is forgotten. */
   async #takeNews(): Promise<void> {
     await this.#ledger.takeNews(this.#policy);
+    // After the events that they are of.
+    for (const [eventId, path] of this.#previews) {
+      this.#previews.delete(eventId);
+      const step = (): Step => previewed(this.#ledger.notices, eventId, path);
+      if (step().notices.length > 0) await this.#ledger.step(step);
+    }
     const quiet = this.#policy.quiet();
     if (quiet) this.#count('shed', await this.#ledger.shed(quiet));
     await this.#ledger.forget(this.#o.receiver.edit !== null);
@@ -288,6 +305,7 @@ export class Lane {
     const { dataDir, store, words } = this.#o;
     const { content, maybeTold, noticeId } = notice;
     const still = content.kind === 'incident' ? bestOf(content).stillPath : null;
+    const preview = content.kind === 'incident' ? content.previewPath : undefined;
     return {
       key: `${words.nodeId}/${this.name}/${noticeId}`,
       notice,
@@ -295,6 +313,7 @@ export class Lane {
       text: textOf(notice, words),
       isRepeated: maybeTold,
       stillPath: still === null ? null : join(dataDir, still),
+      previewPath: preview === undefined ? null : join(dataDir, preview),
       async clip() {
         if (content.kind !== 'incident' || content.clipId === null) return null;
         // Footage may be gone, or its disk: the message is told all the same.

@@ -3,11 +3,13 @@ import type { Module, ModuleHealth, ModulePausing } from '../contract/modules.ts
 import { notifierId, type ChannelName, type Notice, type NotifySettings } from '../contract/notify.ts';
 import type { Pulse } from './gpio.ts';
 import { Lane, type LaneOptions, type LanePolicy } from './lane.ts';
+import type { CardPort } from './mqtt.ts';
 import { receiversOf, type Receivers } from './receivers.ts';
 
 export interface NotifierOptions extends Omit<LaneOptions, 'channel' | 'name' | 'receiver' | 'policy'> {
   readonly channel: ChannelName;
   readonly pulse: Pulse;
+  readonly card: CardPort;
   /** This node only stands by: another one tells. */
   readonly isStandby: boolean;
 }
@@ -46,13 +48,17 @@ export class Notifier implements Module, ModulePausing {
     return [...this.#lanes.keys()];
   }
 
+  previewed(eventId: string, path: string): void {
+    for (const lane of this.#lanes.values()) lane.previewed(eventId, path);
+  }
+
   wake(): void {
     for (const lane of this.#lanes.values()) lane.wake();
   }
 
   /** Lanes whose receiver stays the same go on; what waits for the others waits in the index. */
   async configure(settings: NotifySettings, policyOf: PolicyOf): Promise<void> {
-    const { channel, clock, pulse } = this.#o;
+    const { channel } = this.#o;
     const { route: _route, rateLimit: _rateLimit, ...own } = settings[channel];
     const policy: LanePolicy = { ...policyOf(settings, channel), quiet: () => this.#quiet() };
     const identity = JSON.stringify(own);
@@ -64,7 +70,7 @@ export class Notifier implements Module, ModulePausing {
     this.#identity = identity;
     await this.stop();
     this.#receivers = own.enabled
-      ? receiversOf(settings, channel, clock, pulse)
+      ? receiversOf(settings, channel, this.#o)
       : { byName: new Map(), trouble: null };
     for (const [name, receiver] of this.#receivers.byName) {
       const lane = new Lane({ ...this.#o, name, receiver, policy });

@@ -16,6 +16,8 @@ export interface SendRules {
   readonly maxWaiting: number;
   /** How long the first picture is waited for. */
   readonly settleMs: number;
+  /** The picture that is waited for is the animated one. */
+  readonly awaitsPreview: boolean;
   /** How long until the rate limit lets it through; 0: now. */
   readonly waitMs: (key: string) => number;
 }
@@ -40,7 +42,7 @@ export function nextSend(notices: readonly Notice[], rules: SendRules, nowUtcMs:
 
   let forMs: number | null = null;
   for (const notice of [...alerts, ...digests]) {
-    const ms = Math.max(settlesInMs(notice, rules.settleMs, nowUtcMs), rules.waitMs(limitKey(notice)));
+    const ms = Math.max(settlesInMs(notice, rules, nowUtcMs), rules.waitMs(limitKey(notice)));
     if (ms <= 0) return { kind: 'send', notice };
     forMs = Math.min(forMs ?? Infinity, ms);
   }
@@ -50,9 +52,17 @@ export function nextSend(notices: readonly Notice[], rules: SendRules, nowUtcMs:
 /** A digest that nobody may have seen yet. */
 export const canGrow = ({ maybeTold, inFlight }: Notice): boolean => !maybeTold && !inFlight;
 
-function settlesInMs({ content, createdUtcMs }: Notice, settleMs: number, nowUtcMs: number): number {
-  if (content.kind === 'digest' || isOver(content) || bestOf(content).stillPath !== null) return 0;
-  return createdUtcMs + settleMs - nowUtcMs;
+function settlesInMs(
+  { content, createdUtcMs }: Notice,
+  { settleMs, awaitsPreview }: SendRules,
+  nowUtcMs: number,
+): number {
+  if (content.kind === 'digest') return 0;
+  // A short event is over before its animated picture is made.
+  const isReady = awaitsPreview
+    ? content.previewPath !== undefined
+    : isOver(content) || bestOf(content).stillPath !== null;
+  return isReady ? 0 : createdUtcMs + settleMs - nowUtcMs;
 }
 
 export type EditStep =

@@ -5,6 +5,7 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Receiver } from './delivery.ts';
 import { gpioReceiver, type Pulse } from './gpio.ts';
 import { emailReceiver } from './email.ts';
+import { mqttReceiver, type CardPort } from './mqtt.ts';
 import { telegramReceiver } from './telegram.ts';
 import { webhookReceiver } from './webhook.ts';
 
@@ -15,10 +16,16 @@ export interface Receivers {
   readonly trouble: ErrorReport | null;
 }
 
-type Find = (settings: NotifySettings, clock: Clock, pulse: Pulse) => Receivers;
+export interface ReceiverPorts {
+  readonly clock: Clock;
+  readonly card: CardPort;
+  readonly pulse: Pulse;
+}
+
+type Find = (settings: NotifySettings, ports: ReceiverPorts) => Receivers;
 
 const FIND: Readonly<Record<ChannelName, Find>> = {
-  webhook({ webhook }, clock) {
+  webhook({ webhook }, { clock }) {
     const { url } = webhook;
     if (url === null) return missing('webhook.url in secrets.yaml');
     return found([['webhook', webhookReceiver({ ...webhook, url }, clock)]]);
@@ -40,7 +47,8 @@ const FIND: Readonly<Record<ChannelName, Find>> = {
     if (recipients.length === 0) return missing('outputs.email.recipients in config.yaml');
     return found([['email', emailReceiver({ ...email, host })]]);
   },
-  gpio({ gpio: { outputs } }, _clock, pulse) {
+  mqtt: ({ mqtt }, { card }) => found([['mqtt', mqttReceiver(mqtt, card)]]),
+  gpio({ gpio: { outputs } }, { pulse }) {
     if (outputs.length === 0) return missing('outputs.gpio.outputs in config.yaml');
     return found(outputs.map((output) => [`gpio-${output}`, gpioReceiver(output, pulse)]));
   },
@@ -50,9 +58,8 @@ const FIND: Readonly<Record<ChannelName, Find>> = {
 export const receiversOf = (
   settings: NotifySettings,
   channel: ChannelName,
-  clock: Clock,
-  pulse: Pulse,
-): Receivers => FIND[channel](settings, clock, pulse);
+  ports: ReceiverPorts,
+): Receivers => FIND[channel](settings, ports);
 
 /** The name of a lane stays the same when others are added, and says nothing of whose chat it is. */
 const shortHash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 8);

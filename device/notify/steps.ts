@@ -76,6 +76,19 @@ export function ingested(
   return { notices: [...changed].map((id) => all.get(id)!), attempts };
 }
 
+/** The incident of the event has an animated picture from now on; no notices where that is no news. */
+export function previewed(notices: readonly Notice[], eventId: string, path: string): Step {
+  const changed = notices.flatMap((notice): Notice[] => {
+    const { content } = notice;
+    if (content.kind !== 'incident' || !isLive(notice)) return [];
+    if (content.clipId !== null || content.previewPath !== undefined) return [];
+    if (!content.events.some((event) => event.eventId === eventId)) return [];
+    const shown = { ...content, previewPath: path };
+    return [{ ...notice, content: shown, revision: notice.revision + 1, tries: 0 }];
+  });
+  return { notices: changed, attempts: [] };
+}
+
 const isLive = ({ status }: Notice): boolean => status === 'queued' || status === 'sent';
 
 /** One of which nobody has been told. */

@@ -11,10 +11,12 @@ const MEDIA_PATIENCE = 4;
 /** Telegram lets a bot say about one thing a second in a chat, 20 a minute in a group. */
 const EDIT_EVERY_MS = 3000;
 
-type Kind = 'text' | 'photo' | 'video';
+/** From what says least to what shows most: a message never goes back. */
+const KINDS = ['text', 'photo', 'animation', 'video'] as const;
+type Kind = (typeof KINDS)[number];
 
 /** What a message shows. */
-type Content = { readonly kind: 'text' } | { readonly kind: 'photo' | 'video'; readonly path: string };
+type Content = { readonly kind: 'text' } | { readonly kind: Exclude<Kind, 'text'>; readonly path: string };
 
 /** `ref`: id of the message and what it shows, as in `17/photo`. */
 const refOf = (messageId: number, kind: Kind): string => `${messageId}/${kind}`;
@@ -52,7 +54,10 @@ export function telegramReceiver(
   async function best(message: Message): Promise<Content> {
     const clip = await message.clip();
     if (clip !== null && (await fits(clip, maxFileBytes))) return { kind: 'video', path: clip };
-    const still = message.stillPath;
+    const { previewPath: preview, stillPath: still } = message;
+    if (settings.preview && preview !== null && (await fits(preview, maxFileBytes))) {
+      return { kind: 'animation', path: preview };
+    }
     if (still !== null && (await fits(still, maxFileBytes))) return { kind: 'photo', path: still };
     return { kind: 'text' };
   }
@@ -64,11 +69,17 @@ export function telegramReceiver(
       );
     }
     const caption = wordsOf(message, MAX_CAPTION);
-    return call<{ message_id: number }>(MEDIA_PATIENCE, signal, ({ api, file }, limit) =>
-      content.kind === 'video'
-        ? api.sendVideo(chatId, file(content.path), { caption, supports_streaming: true }, limit)
-        : api.sendPhoto(chatId, file(content.path), { caption }, limit),
-    );
+    return call<{ message_id: number }>(MEDIA_PATIENCE, signal, ({ api, file }, limit) => {
+      const media = file(content.path);
+      switch (content.kind) {
+        case 'video':
+          return api.sendVideo(chatId, media, { caption, supports_streaming: true }, limit);
+        case 'animation':
+          return api.sendAnimation(chatId, media, { caption }, limit);
+        default:
+          return api.sendPhoto(chatId, media, { caption }, limit);
+      }
+    });
   }
 
   async function editAs(content: Content, ref: string, message: Message, signal: AbortSignal): Promise<Kind> {
@@ -79,8 +90,9 @@ export function telegramReceiver(
       await call(1, signal, ({ api }, limit) => api.editMessageText(chatId, messageId, text, {}, limit));
       return 'text';
     }
-    // What shows a clip goes on showing it, and what has no other picture keeps the one it has.
-    if (kind === 'video' || content.kind === 'text') {
+    // What shows more goes on showing it; only a still may be followed by a better one.
+    const isMore = KINDS.indexOf(content.kind) > KINDS.indexOf(kind);
+    if (content.kind === 'text' || !(isMore || (kind === 'photo' && content.kind === 'photo'))) {
       await call(1, signal, ({ api }, limit) =>
         api.editMessageCaption(chatId, messageId, { caption }, limit),
       );
@@ -114,6 +126,7 @@ export function telegramReceiver(
         return refOf(messageId, await editAs({ kind: 'text' }, ref, message, signal));
       }
     },
+    showsPreviews: settings.preview,
     settleMs: 0,
     editEveryMs: EDIT_EVERY_MS,
   };

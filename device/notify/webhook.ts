@@ -59,6 +59,7 @@ export function webhookReceiver(
       await deliver(message, signal);
       return ref;
     },
+    showsPreviews: false,
     settleMs: 0,
     editEveryMs: 1000,
   };

@@ -138,6 +138,7 @@ function withFlags(
         webhook: flagged(notify.webhook, 'webhook'),
         email: flagged(notify.email, 'email'),
         gpio: flagged(notify.gpio, 'gpio'),
+        mqtt: flagged(notify.mqtt, 'mqtt'),
       }),
     }),
   });

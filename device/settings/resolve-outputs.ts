@@ -9,7 +9,7 @@ export function resolveNotify(
   secrets: Secrets,
   configDir: string,
 ): NotifySettings {
-  const { telegram, webhook, email, gpio } = outputs;
+  const { telegram, webhook, email, mqtt, gpio } = outputs;
   const common = ({
     enabled,
     only,
@@ -48,6 +48,7 @@ export function resolveNotify(
       chatIds: [secrets.telegram.chat_id ?? []].flat().map(String),
       timeoutMs: telegram.timeout_seconds * 1000,
       maxFileBytes: telegram.max_file_size_mb * MB,
+      preview: telegram.preview,
     },
     webhook: {
       ...common(webhook),
@@ -71,10 +72,18 @@ export function resolveNotify(
       recipients: email.recipients.length > 0 ? email.recipients : (secrets.email.recipients ?? []),
       timeoutMs: email.timeout_seconds * 1000,
       maxAttachmentBytes: email.max_attachment_mb * MB,
+      preview: email.preview,
     },
     gpio: { ...common(gpio), outputs: gpio.outputs },
+    mqtt: { ...common(mqtt), baseUrl: mqtt.base_url?.replace(/\/+$/, '') ?? null },
   };
 }
+
+/** Whether a channel shows animated pictures of this camera. */
+export const wantsPreviews = ({ telegram, email }: Config['outputs'], cameraId: string): boolean =>
+  [telegram, email].some(
+    ({ preview, only: { cameras } }) => preview && (cameras.length === 0 || cameras.includes(cameraId)),
+  );
 
 const resolveRoute = (only: Config['outputs']['webhook']['only']): RouteSettings => ({
   labels: only.labels,

@@ -13,7 +13,7 @@ import {
   type SourceSettings,
 } from '../contract/settings.ts';
 import { resolveGpio } from './resolve-gpio.ts';
-import { resolveNotify } from './resolve-outputs.ts';
+import { resolveNotify, wantsPreviews } from './resolve-outputs.ts';
 import { sourcesOf, type CameraConfig, type Config, type Secrets } from './schema.ts';
 
 export interface Surroundings {
@@ -33,7 +33,10 @@ export function resolveSettings(config: Config, secrets: Secrets, around: Surrou
     nodeId: node.id ?? nodeIdOf(around.hostname),
     dataDir: configured === undefined ? around.dataDir : resolve(around.configDir, configured),
     logLevel: pinoLevel(system.logging.log_level),
-    cameras: config.cameras.map((camera) => resolveCamera(camera, secrets, around.configDir)),
+    cameras: config.cameras.map((camera) => ({
+      ...resolveCamera(camera, secrets, around.configDir),
+      previews: wantsPreviews(outputs, camera.camera_id),
+    })),
     detection,
     storage: {
       mediaId: storage.media_id ?? null,
@@ -170,7 +173,11 @@ function resolveRetention(config: Config['storage']['retention']): Record<Footag
   return { continuous: resolve(config.continuous), event: resolve(config.event) };
 }
 
-function resolveCamera(config: CameraConfig, secrets: Secrets, configDir: string): CameraSettings {
+function resolveCamera(
+  config: CameraConfig,
+  secrets: Secrets,
+  configDir: string,
+): Omit<CameraSettings, 'previews'> {
   const { camera_id, name, enabled, motion, detection, zones, recording } = config;
   const { min_score } = detection;
   return {

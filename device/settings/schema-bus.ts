@@ -7,7 +7,7 @@ import { help, httpUrl, mqttUrl, port, topicGlob, whole, words } from './fields.
 const PASSED_ON = [
   ...['event.*', 'motion.*', 'clip.*', 'storage.*', 'config.rejected', 'config.rollback'],
   ...['status.availability', 'status.camera.*', 'status.detector', 'status.health.summary'],
-  'dashboard.control.result',
+  ...['dashboard.control.result', 'notify.mqtt.incident', 'notify.mqtt.latest', 'notify.mqtt.digest'],
 ];
 
 const bridge = z.strictObject({

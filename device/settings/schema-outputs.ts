@@ -43,6 +43,11 @@ const common = {
     .nullish()
     .meta(help('Messages per camera; more wait, and become a digest. null: outputs.rate_limit')),
 };
+const preview = (where: string) =>
+  z
+    .boolean()
+    .default(false)
+    .meta(help(`Cameras make a small animated picture of each event, ${where}`));
 const caFile = words
   .nullish()
   .meta(
@@ -95,6 +100,7 @@ export const outputs = z.strictObject({
         })
         .prefault({})
         .meta(help('Who may command is in secrets.yaml, under authentication')),
+      preview: preview('shown until the clip is there'),
       max_file_size_mb: z.number().min(0).max(50).default(50).meta(help('Larger clips stay on the device')),
     })
     .prefault({})
@@ -123,6 +129,7 @@ export const outputs = z.strictObject({
       from: words.default('noreply@spyoncino.local').meta(help('Address of the sender')),
       recipients: z.array(words).max(50).default([]).meta(help('Addresses')),
       timeout_seconds: whole(1, 300).default(30).meta(help('For each step')),
+      preview: preview('shown in the mail, which waits up to 15 s for it'),
       max_attachment_mb: z.number().min(0).max(25).default(5).meta(help('Larger stills stay on the device')),
     })
     .prefault({})
@@ -133,6 +140,15 @@ export const outputs = z.strictObject({
       outputs: z.array(id).max(16).default([]).meta(help('Ids of `gpio.outputs`: sirens, lights')),
     })
     .prefault({}),
+  mqtt: z
+    .strictObject({
+      ...common,
+      base_url: httpUrl
+        .nullish()
+        .meta(help('Before the paths of stills and clips, as https://attic.local:8443; null: paths alone')),
+    })
+    .prefault({})
+    .meta(help('Incidents on the bus, and by its bridge on another broker: notify.mqtt.incident')),
 });
 
 /** secrets.yaml: what channels need, beside the names that the original system used. */

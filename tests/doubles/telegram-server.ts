@@ -13,7 +13,7 @@ export const TOKEN = '123456:AAbbCCddEEffGGhhIIjjKKllMMnnOOppQQr';
 export interface ChatMessage {
   readonly messageId: number;
   readonly chatId: string;
-  readonly kind: 'text' | 'photo' | 'video';
+  readonly kind: 'text' | 'photo' | 'video' | 'animation' | 'document';
   /** Text or caption. */
   readonly words: string;
   /** Of the file. */
@@ -180,6 +180,14 @@ export class TelegramServer implements AsyncDisposable {
         return this.#add(fields, 'text', fields['text'] ?? '', 4096, null);
       case 'sendPhoto':
         return this.#add(fields, 'photo', fields['caption'] ?? '', 1024, fileIn(fields['photo'], files));
+      case 'sendDocument':
+        return this.#add(
+          fields,
+          'document',
+          fields['caption'] ?? '',
+          1024,
+          fileIn(fields['document'], files),
+        );
       case 'sendVideo':
         return this.#add(fields, 'video', fields['caption'] ?? '', 1024, fileIn(fields['video'], files));
       case 'editMessageText':

@@ -25,6 +25,7 @@ import { SECRET, WebhookServer } from '../doubles/webhook-server.ts';
 
 const STILL = randomBytes(2000);
 const CLIP = randomBytes(200_000);
+const PREVIEW = randomBytes(3000);
 let folder: string;
 let tls: Tls;
 
@@ -32,6 +33,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'spyoncino-notify-'));
   await writeFile(join(folder, 'still.jpg'), STILL);
   await writeFile(join(folder, 'clip.mp4'), CLIP);
+  await writeFile(join(folder, 'preview.gif'), PREVIEW);
   tls = await Tls.open({
     stateDir: join(folder, 'state'),
     certsDir: join(folder, 'certs'),
@@ -78,6 +80,7 @@ const message = (more: Partial<Message> & { clipPath?: string | null } = {}): Me
   text: '12:00:00 Porch (door): person 90 %, still there',
   isRepeated: false,
   stillPath: null,
+  previewPath: null,
   clip: async () => more.clipPath ?? null,
   ...more,
 });
@@ -222,7 +225,7 @@ describe('telegram', () => {
     telegramReceiver(
       {
         ...common,
-        ...{ chatIds: [chat], maxFileBytes: 50_000_000, apiRoot: server.url },
+        ...{ chatIds: [chat], maxFileBytes: 50_000_000, preview: true, apiRoot: server.url },
         ...more,
         token: more.token ?? TOKEN,
       },
@@ -253,6 +256,25 @@ describe('telegram', () => {
     // To say the same again is no failure.
     expect(await to.edit!(ref, message({ clipPath, text: 'it is over' }), signal)).toBe(ref);
     expect(server.messages.size).toBe(before + 1);
+  });
+
+  test('an animated picture comes between still and clip, once; where nobody wants it, never', async () => {
+    const to = receiver();
+    const stillPath = join(folder, 'still.jpg');
+    const previewPath = join(folder, 'preview.gif');
+    let ref = await to.send(message({ stillPath }), signal);
+    ref = await to.edit!(ref, message({ stillPath, previewPath }), signal);
+    expect(shown(ref)).toMatchObject({ kind: 'animation', sha256: sha256Of(PREVIEW) });
+    const uploads = server.calls.filter(({ method }) => method === 'editMessageMedia').length;
+    // More words do not send it again, and a better still does not take its place.
+    ref = await to.edit!(ref, message({ stillPath, previewPath, text: 'and a dog' }), signal);
+    ref = await to.edit!(ref, message({ stillPath, text: 'the picture is gone from the disk' }), signal);
+    expect(shown(ref)).toMatchObject({ kind: 'animation', sha256: sha256Of(PREVIEW) });
+    expect(server.calls.filter(({ method }) => method === 'editMessageMedia')).toHaveLength(uploads);
+    ref = await to.edit!(ref, message({ previewPath, clipPath: join(folder, 'clip.mp4') }), signal);
+    expect(shown(ref)).toMatchObject({ kind: 'video', sha256: sha256Of(CLIP) });
+    const without = receiver({ preview: false });
+    expect(shown(await without.send(message({ stillPath, previewPath }), signal))?.kind).toBe('photo');
   });
 
   test('told late, the clip comes with the first words', async () => {
@@ -356,6 +378,7 @@ describe('e-mail', () => {
       ...{ port, security: 'starttls', caFile: join(folder, 'ca.pem'), username: 'attic', password: 'right' },
       ...{ from: 'attic@example.net', recipients: ['ada@example.net', 'bob@example.net'] },
       maxAttachmentBytes: 1_000_000,
+      preview: true,
       ...more,
       host: more.host ?? '127.0.0.1',
     });
@@ -373,6 +396,18 @@ describe('e-mail', () => {
     const idOf = (mail: Mail | undefined) => /^Message-ID: (.+)$/m.exec(mail?.raw ?? '')?.[1];
     expect(idOf(first)).toBe(idOf(second));
     expect(second?.raw).toContain('may have come before');
+  });
+
+  test('an animated picture is shown within the mail', async () => {
+    await using server = await mailServer();
+    mails.length = 0;
+    const previewPath = join(folder, 'preview.gif');
+    await receiver(server.port).send(message({ previewPath, text: 'a <b> & c' }), signal);
+    const raw = mails[0]?.raw ?? '';
+    expect(raw.replaceAll(/\s/g, '')).toContain(PREVIEW.toString('base64'));
+    expect(raw).toContain('Content-ID: <preview@spyoncino>');
+    expect(raw).toContain('a &lt;b> &amp; c');
+    expect(raw).toContain('multipart/alternative');
   });
 
   test('without TLS, to a stranger, or with a wrong password nothing is sent', async () => {

@@ -58,7 +58,7 @@ beforeAll(async () => {
       outputs: {
         group_seconds: 0,
         webhook: { enabled: true, require_https: false },
-        telegram: { enabled: true, api_root: telegram.url, bot: { enabled: true } },
+        telegram: { enabled: true, api_root: telegram.url, bot: { enabled: true, command_rate_limit: 30 } },
         email: {
           ...{ enabled: true, smtp_host: '127.0.0.1', security: 'none', recipients: ['ada@example.net'] },
           smtp_port: (listening.address() as AddressInfo).port,
@@ -259,10 +259,15 @@ test('the owner asks and commands by Telegram; the real agent does it', async ()
   expect(await say('/snap')).toMatchObject({ kind: 'photo', words: 'porch' });
   expect((await say('/recordings porch')).buttons.length).toBeGreaterThan(0);
   expect(await say('/clip porch')).toMatchObject({ kind: 'video' });
-  expect((await say('/timeline 1')).words).toContain('porch:');
+  const timeline = await say('/timeline 1');
+  expect(timeline.kind).toBe('photo');
+  expect(timeline.words).toContain('porch:');
   expect((await say('/analytics 1')).words).toContain('person');
   expect((await say('/arm night')).words).toContain(`night (telegram:${OWNER})`);
   expect((await say('/config outputs.fresh_seconds 200')).words).toContain('outputs is rebuilt');
+  expect((await say('/show_config outputs.telegram')).words).toContain('"enabled": true');
+  expect(await say('/show_config')).toMatchObject({ kind: 'document' });
+  expect((await say('/show_config no.such')).words).toContain('there is no key');
   expect((await say('/test')).words).toContain('webhook: ok');
   telegram.write(666, '/disarm');
   expect((await say('/arm')).words).toContain('night');
@@ -330,6 +335,7 @@ test('secrets are where they belong, and nowhere else', async () => {
   const places = [
     agent.log(),
     JSON.stringify(agent.messages),
+    JSON.stringify(await ask({ command: 'config.get' })),
     ...kept.map((bytes) => bytes.toString('latin1')),
   ];
   for (const secret of secrets) for (const place of places) expect(place.includes(secret)).toBe(false);

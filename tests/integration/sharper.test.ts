@@ -139,6 +139,7 @@ const camera: CameraSettings = {
   zones: [],
   privacyMasks: [],
   recording: RECORDING,
+  previews: false,
 };
 
 async function eventsOfSub(

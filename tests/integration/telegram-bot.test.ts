@@ -10,6 +10,7 @@ import { CodedError } from '../../device/contract/errors.ts';
 import type { BotSettings } from '../../device/contract/notify.ts';
 import { CommandDoor, type Handlers, type Order } from '../../device/control/index.ts';
 import { systemClock } from '../../device/kernel/clock.ts';
+import { makePicture } from '../../device/kernel/pictures.ts';
 import { BotAccess, TelegramBot } from '../../device/notify/index.ts';
 import { sha256Of, TelegramServer, TOKEN } from '../doubles/telegram-server.ts';
 
@@ -23,6 +24,7 @@ let bot: TelegramBot;
 let access: BotAccess;
 let orders: { command: string; order: Order }[];
 let audit: AuditLine[];
+let draw: (svg: string, signal: AbortSignal) => Promise<Uint8Array>;
 
 const RESULTS: Partial<Record<CommandName, (order: Order) => unknown>> = {
   'system.status': () => ({
@@ -50,13 +52,25 @@ const RESULTS: Partial<Record<CommandName, (order: Order) => unknown>> = {
   'notifications.mute': () => ({ mode: 'home', by: 'x', muted_until_ts: 0, next: null }),
   'analytics.summary': () => ({
     hours: 24,
+    start_ts: 0,
+    end_ts: 86_400_000,
+    by_hour: [{ start_ts: 3_600_000, by_type: { person: 2, cat: 1 } }],
     stats: { total_events: 3, by_type: { person: 2, cat: 1 }, by_camera: { porch: 3 } },
   }),
   'analytics.timeline': () => ({
     hours: 24,
     start_ts: 0,
     end_ts: 2400,
-    cameras: [{ camera_id: 'porch', events: [{ start_ts: 5 }, { start_ts: 2350 }], gaps: [] }],
+    cameras: [
+      {
+        ...{ camera_id: 'porch', coverage: [{ start_ts: 0, end_ts: 2400 }], gaps: [] },
+        events: [5, 2350].map((start_ts) => ({ start_ts, end_ts: start_ts + 5, label: 'person' })),
+      },
+    ],
+  }),
+  'config.get': ({ arguments: wanted }) => ({
+    fingerprint: 'f'.repeat(64),
+    data: (wanted as { key?: string }).key === undefined ? 'x'.repeat(10_000) : { enabled: true },
   }),
   'config.update': () => ({ summary: 'nothing changes' }),
   'telegram.users': async ({ arguments: wanted }) => {
@@ -88,6 +102,7 @@ async function startBot(more: Partial<BotSettings> = {}): Promise<void> {
     ...{ settings, access, quiet: null, dataDir: folder, clock: systemClock, log },
     door: new CommandDoor({ handlers, audit: (line) => audit.push(line), clock: systemClock, log }),
     cameras: () => ['porch', 'yard'],
+    draw: (svg, signal) => draw(svg, signal),
   });
   bot.start();
 }
@@ -98,6 +113,7 @@ beforeEach(async () => {
   await writeFile(join(folder, 'clip.mp4'), 'a clip');
   server = await TelegramServer.start([ADMIN, OPERATOR, STRANGER, GROUP].map(String));
   orders = [];
+  draw = (svg, signal) => makePicture({ kind: 'svg' }, Buffer.from(svg), signal);
   audit = [];
 });
 afterEach(async () => {
@@ -228,4 +244,37 @@ test('health says whether it listens, and why not', async () => {
   await bot.stop();
   await startBot({ token: null });
   expect(bot.health()).toMatchObject({ status: 'degraded', reasons: [{ code: 'NOTIFY_UNCONFIGURED' }] });
+});
+
+test('timeline and analytics are pictures with words; where they cannot be drawn, words', async () => {
+  await startBot();
+  const drawn: string[] = [];
+  const real = draw;
+  draw = async (svg, signal) => {
+    const png = await real(svg, signal);
+    drawn.push(sha256Of(png));
+    expect(Buffer.from(png).subarray(1, 4).toString()).toBe('PNG');
+    return png;
+  };
+  for (const command of ['/timeline', '/analytics']) {
+    const { kind, sha256, words } = await say(OPERATOR, command);
+    expect({ kind, sha256 }).toEqual({ kind: 'photo', sha256: drawn.at(-1) });
+    expect(words).not.toBe('');
+  }
+  draw = () => Promise.reject(new Error('no sharp here'));
+  expect(await say(OPERATOR, '/timeline')).toMatchObject({
+    kind: 'text',
+    words: expect.stringContaining('porch: 2 events') as string,
+  });
+});
+
+test('the configuration is shown to the admin, as a file where it is long', async () => {
+  await startBot();
+  expect(await say(ADMIN, '/show_config')).toMatchObject({
+    kind: 'document',
+    sha256: sha256Of(Buffer.from(JSON.stringify('x'.repeat(10_000)))),
+  });
+  expect((await say(ADMIN, '/show_config outputs.telegram')).words).toBe(
+    'outputs.telegram (ffffffffffff)\n{\n  "enabled": true\n}',
+  );
 });

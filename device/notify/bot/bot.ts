@@ -10,6 +10,7 @@ import type { Log } from '../../kernel/log.ts';
 import { RateLimiter } from '../../kernel/rate-limit.ts';
 import type { Part } from '../../kernel/slot.ts';
 import { TaskSet } from '../../kernel/tasks.ts';
+import { Turns } from '../../kernel/turns.ts';
 import { telegramFailure } from '../telegram.ts';
 import type { BotAccess } from './access.ts';
 import { CHAT_COMMANDS, commandOf, parseCommand } from './commands.ts';
@@ -22,6 +23,8 @@ export interface BotOptions {
   readonly quiet: ErrorReport | null;
   readonly door: Door;
   readonly cameras: () => readonly string[];
+  /** A PNG of an SVG without text. */
+  readonly draw: (svg: string, signal: AbortSignal) => Promise<Uint8Array>;
   readonly dataDir: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -39,6 +42,7 @@ const RETRY = { firstMs: 1000, maxMs: 30_000 } as const;
 const STALE_MS = 300_000;
 const MAX_AT_WORK = 8;
 const MAX_TEXT = 4096;
+const MAX_CAPTION = 1024;
 
 interface Words {
   readonly text: string;
@@ -57,7 +61,8 @@ export class TelegramBot implements Part {
   readonly #stopping = new AbortController();
   readonly #tasks: TaskSet;
   #api: Api | null = null;
-  #file: ((path: string) => InputFile) | null = null;
+  #file: ((content: string | Uint8Array, name?: string) => InputFile) | null = null;
+  readonly #drawing = new Turns(MAX_AT_WORK);
   #name = '';
   #failure: ErrorReport | null = null;
   #isPolling = false;
@@ -111,7 +116,7 @@ export class TelegramBot implements Part {
   async #listen(token: string): Promise<void> {
     const { Api, InputFile } = await import('grammy');
     this.#api = new Api(token, { apiRoot: this.#o.settings.apiRoot });
-    this.#file = (path) => new InputFile(path);
+    this.#file = (content, name) => new InputFile(content, name);
     const { signal } = this.#stopping;
     let delays = backoff(RETRY);
     let offset = 0;
@@ -221,7 +226,8 @@ export class TelegramBot implements Part {
     }
   }
 
-  async #reply(chatId: number, { text, photo, video, buttons }: Reply): Promise<void> {
+  async #reply(chatId: number, reply: Reply): Promise<void> {
+    const { text, photo, video, document, buttons } = reply;
     const api = this.#api!;
     const markup =
       buttons === undefined || buttons.length === 0
@@ -235,10 +241,28 @@ export class TelegramBot implements Part {
           };
     const file = (path: string): InputFile => this.#file!(join(this.#o.dataDir, path));
     const limit = this.#limit(FILE_LIMIT_MS);
-    if (photo !== undefined) await api.sendPhoto(chatId, file(photo), { caption: text }, limit);
+    const drawn = reply.chart === undefined ? null : await this.#draw(reply.chart);
+    if (drawn) {
+      const chart = this.#file!(drawn, 'chart.png');
+      await api.sendPhoto(chatId, chart, { caption: cut(text, MAX_CAPTION) }, limit);
+    } else if (document) {
+      const { name, text: whole } = document;
+      const written = this.#file!(Buffer.from(whole), name);
+      await api.sendDocument(chatId, written, { caption: cut(text, MAX_CAPTION) }, limit);
+    } else if (photo !== undefined) await api.sendPhoto(chatId, file(photo), { caption: text }, limit);
     else if (video !== undefined) {
       await api.sendVideo(chatId, file(video), { caption: text, supports_streaming: true }, limit);
-    } else await api.sendMessage(chatId, text.slice(0, MAX_TEXT), markup, limit);
+    } else await api.sendMessage(chatId, cut(text, MAX_TEXT), markup, limit);
+  }
+
+  /** null: the words have to do. */
+  async #draw(svg: string): Promise<Uint8Array | null> {
+    try {
+      return await this.#drawing.take(() => this.#o.draw(svg, this.#stopping.signal));
+    } catch (error) {
+      this.#o.log.warn({ err: error }, 'a chart could not be drawn: it is told in words');
+      return null;
+    }
   }
 
   /** Its own kind of signal differs from that of Node in types only. */
@@ -246,6 +270,8 @@ export class TelegramBot implements Part {
     return AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(ms)]) as never;
   }
 }
+
+const cut = (text: string, max: number): string => (text.length <= max ? text : `${text.slice(0, max - 1)}…`);
 
 interface Update {
   readonly message?: {

@@ -4,11 +4,13 @@ import { CodedError } from '../../contract/errors.ts';
 import { ARM_MODES } from '../../contract/notify.ts';
 import {
   armReply,
+  configReply,
   healthReply,
   recordingsReply,
   summaryReply,
   timelineReply,
   type ArmResult,
+  type ConfigResult,
   type HealthResult,
   type RecordingsResult,
   type Reply,
@@ -106,13 +108,16 @@ export const CHAT_COMMANDS: Readonly<Record<string, ChatCommand>> = {
     about: 'when something happened: /timeline [hours]',
     role: 'viewer',
     run: async (order) =>
-      timelineReply((await order.ask('analytics.timeline', hoursOf(order))) as TimelineResult),
+      timelineReply(
+        (await order.ask('analytics.timeline', hoursOf(order))) as TimelineResult,
+        order.timeZone,
+      ),
   },
   analytics: {
     about: 'how often what happened: /analytics [hours]',
     role: 'viewer',
     run: async (order) =>
-      summaryReply((await order.ask('analytics.summary', hoursOf(order))) as SummaryResult),
+      summaryReply((await order.ask('analytics.summary', hoursOf(order))) as SummaryResult, order.timeZone),
   },
   arm: {
     about: 'home, away, night or disarmed: /arm [mode]',
@@ -167,6 +172,14 @@ export const CHAT_COMMANDS: Readonly<Record<string, ChatCommand>> = {
     async run({ ask }) {
       await ask('storage.cleanup', { arguments: { mode: 'aggressive' } });
       return { text: 'Done.' };
+    },
+  },
+  show_config: {
+    about: 'the configuration, without secrets: /show_config [key]',
+    role: 'admin',
+    async run({ words: [key], ask }) {
+      const wanted = key === undefined ? {} : { key };
+      return configReply((await ask('config.get', { arguments: wanted })) as ConfigResult, key ?? null);
     },
   },
   config: {

@@ -1,4 +1,6 @@
 /** Results of commands as people read them in a chat. Pure; shapes are those of `device/handlers.ts`. */
+import { countsChart, type CountsChart } from '../charts/counts.ts';
+import { timelineChart, type TimelineChart } from '../charts/timeline.ts';
 import { dayAndTime } from '../wording.ts';
 
 export interface Button {
@@ -13,6 +15,10 @@ export interface Reply {
   /** Relative to the data directory. */
   readonly photo?: string;
   readonly video?: string;
+  /** SVG of what the text says; where it cannot be drawn, the text alone is sent. */
+  readonly chart?: string;
+  /** What is too long for a message, as a file. */
+  readonly document?: { readonly name: string; readonly text: string };
 }
 
 export interface HealthResult {
@@ -88,20 +94,14 @@ export function sparkline(counts: readonly number[]): string {
   return counts.map((count) => BARS[Math.ceil((count / max) * (BARS.length - 1))]).join('');
 }
 
-export interface TimelineResult {
+export interface TimelineResult extends TimelineChart {
   readonly hours: number;
-  readonly start_ts: number;
-  readonly end_ts: number;
-  readonly cameras: readonly {
-    readonly camera_id: string;
-    readonly events: readonly { readonly start_ts: number }[];
-    readonly gaps: readonly { readonly start_ts: number; readonly end_ts: number }[];
-  }[];
 }
 
 const COLUMNS = 24;
 
-export function timelineReply({ hours, start_ts, end_ts, cameras }: TimelineResult): Reply {
+export function timelineReply(result: TimelineResult, timeZone: string | null): Reply {
+  const { hours, start_ts, end_ts, cameras } = result;
   const width = (end_ts - start_ts) / COLUMNS;
   const lines = cameras.map(({ camera_id, events, gaps }) => {
     const counts = Array.from({ length: COLUMNS }, () => 0);
@@ -113,21 +113,17 @@ export function timelineReply({ hours, start_ts, end_ts, cameras }: TimelineResu
     const note = missing > 0 ? `, ${Math.round(missing / 60_000)} min without footage` : '';
     return `${sparkline(counts)} ${camera_id}: ${events.length} events${note}`;
   });
-  return { text: [`The last ${hours} h`, ...lines].join('\n') };
+  return { text: [`The last ${hours} h`, ...lines].join('\n'), chart: timelineChart(result, timeZone) };
 }
 
-export interface SummaryResult {
+export interface SummaryResult extends CountsChart {
   readonly hours: number;
-  readonly stats: {
-    readonly total_events: number;
-    readonly by_type: Readonly<Record<string, number>>;
-    readonly by_camera: Readonly<Record<string, number>>;
-  };
 }
 
 const BAR_WIDTH = 12;
 
-export function summaryReply({ hours, stats }: SummaryResult): Reply {
+export function summaryReply(result: SummaryResult, timeZone: string | null): Reply {
+  const { hours, stats } = result;
   const bars = (counts: Readonly<Record<string, number>>): string[] => {
     const sorted = Object.entries(counts).toSorted(([, a], [, b]) => b - a);
     const max = Math.max(1, ...sorted.map(([, count]) => count));
@@ -136,5 +132,24 @@ export function summaryReply({ hours, stats }: SummaryResult): Reply {
     );
   };
   const lines = [`${stats.total_events} events in the last ${hours} h`, ...bars(stats.by_type)];
-  return { text: [...lines, '', ...bars(stats.by_camera)].join('\n').trimEnd() };
+  return {
+    text: [...lines, '', ...bars(stats.by_camera)].join('\n').trimEnd(),
+    chart: countsChart(result, timeZone),
+  };
+}
+
+/** Longer ones are a file. */
+const MAX_CONFIG = 3500;
+
+export interface ConfigResult {
+  readonly fingerprint: string;
+  readonly data: unknown;
+}
+
+/** `wanted` is a key like `outputs.telegram`; null: all of it. */
+export function configReply({ fingerprint, data }: ConfigResult, wanted: string | null): Reply {
+  const text = JSON.stringify(data, null, 2);
+  const title = `${wanted ?? 'configuration'} (${fingerprint.slice(0, 12)})`;
+  if (text.length <= MAX_CONFIG) return { text: `${title}\n${text}` };
+  return { text: title, document: { name: `${wanted ?? 'config'}.json`, text } };
 }

@@ -12,7 +12,7 @@ const digest = (incidents: number): Digest => ({
 });
 
 const messageOf = (notice: Notice): Message => ({
-  ...{ key: 'key', notice, subject: '', text: '', isRepeated: false, stillPath: null },
+  ...{ key: 'key', notice, subject: '', text: '', isRepeated: false, stillPath: null, previewPath: null },
   clip: () => Promise.resolve(null),
 });
 

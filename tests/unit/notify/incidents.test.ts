@@ -89,7 +89,7 @@ const anyNotice = fc
 
 test('whatever waits: all of it is told, each once, newest first, and the digest last', () => {
   const nowUtcMs = 86_400_000;
-  const rules = { freshMs: 300_000, maxWaiting: 20, settleMs: 0, waitMs: () => 0 };
+  const rules = { freshMs: 300_000, maxWaiting: 20, settleMs: 0, awaitsPreview: false, waitMs: () => 0 };
   fc.assert(
     fc.property(fc.array(anyNotice, { maxLength: 60 }), (list) => {
       let notices = list.map(({ at, maybeTold, camera }, i) =>

@@ -214,6 +214,36 @@ test('where messages cannot be edited, the first waits a little for its picture'
   expect(receiver.taken).toHaveLength(1);
 });
 
+test('an animated picture is one more edit, unless the clip is there; who shows none is not told', async () => {
+  rig = await laneRig({}, { showsPreviews: true });
+  const { clock, receiver } = rig;
+  await rig.commit(seen('a', NOON_MS));
+  rig.lane.previewed('a', 'cache/a.gif');
+  rig.lane.previewed('nobody', 'cache/nobody.gif');
+  await clock.advance(3000);
+  expect(receiver.taken.map(({ action }) => action)).toEqual(['send', 'edit']);
+  expect(receiver.taken[1]?.message.previewPath).toMatch(/cache\/a\.gif$/);
+  await rig.commit(over('a', NOON_MS), clip('c', ['a']));
+  await clock.advance(3000);
+  rig.lane.previewed('a', 'cache/late.gif');
+  await clock.advance(10_000);
+  expect(receiver.taken).toHaveLength(3);
+});
+
+test('a mail that shows animated pictures waits for one, but not for ever', async () => {
+  rig = await laneRig({ groupMs: 0 }, { edit: null, settleMs: 15_000, showsPreviews: true });
+  const { clock, receiver } = rig;
+  await rig.commit(over('a', NOON_MS, NOON_MS + 100), still('a'));
+  await clock.advance(1000);
+  expect(receiver.sent).toEqual([]);
+  rig.lane.previewed('a', 'cache/a.gif');
+  await clock.advance(0);
+  expect(receiver.sent).toHaveLength(1);
+  await rig.commit(over('b', clock.nowMs, clock.nowMs + 100));
+  await clock.advance(15_000);
+  expect(receiver.sent).toHaveLength(2);
+});
+
 test('a long edit does not hold up the next alert', async () => {
   rig = await laneRig({ groupMs: 0 });
   const { clock, receiver } = rig;

@@ -92,6 +92,7 @@ export class PlayedReceiver {
     return {
       send: (message) => take('send', `m${this.taken.length + 1}`, message),
       edit: (ref, message) => take('edit', ref, message),
+      showsPreviews: false,
       settleMs: 0,
       editEveryMs: 3000,
       ...more,
