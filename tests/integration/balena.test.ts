@@ -13,6 +13,7 @@ import { startSupervisor, type SupervisorDouble } from '../doubles/balena-superv
 import { composed } from '../harness/compose.ts';
 
 const exec = promisify(execFile);
+const isRoot = process.getuid?.() === 0;
 const KEY = 'supervisor-key';
 const log = pino({ level: 'silent' });
 /** Seconds pass quickly here. */
@@ -60,7 +61,8 @@ const isFlocked = (): Promise<boolean> =>
   );
 
 test('without a supervisor there is none', () => {
-  const options = { version: '1', health: () => 'healthy', recording: () => null, clock, log } as const;
+  const health = () => 'healthy' as const;
+  const options = { version: '1', health, recording: () => null, clock, log };
   expect(balenaFrom({ ...options, env: {} })).toBeNull();
   expect(balenaFrom({ ...options, env: { BALENA: '1' } })).toBeNull();
 });
@@ -79,13 +81,15 @@ test('releases and updates of the host wait while an event is recorded, and no l
   expect(await isThere()).toBe(false);
 });
 
-test('a lock of the supervisor is never touched', async () => {
+test.runIf(isRoot)('a lock of the supervisor is never touched', async () => {
   await writeFile(lockPath, 'theirs');
   await chown(lockPath, 65534, 65534);
   recording = 'porch';
   {
     await using balena = begin();
-    await expect.poll(() => supervisor.asked.filter((line) => line.startsWith('GET')).length).toBeGreaterThan(3);
+    await expect
+      .poll(() => supervisor.asked.filter((line) => line.startsWith('GET')).length)
+      .toBeGreaterThan(3);
     expect(balena.module.health().details).toMatchObject({ holds_update_lock: false });
   }
   expect(await readFile(lockPath, 'utf8')).toBe('theirs');
@@ -114,7 +118,9 @@ test('what a killed agent left behind holds nothing back', async () => {
 test('the fleet sees version and health, and health says what the supervisor does', async () => {
   let health: 'healthy' | 'error' = 'healthy';
   await using balena = begin(() => health);
-  await expect.poll(() => supervisor.tags).toEqual({ spyoncino_health: 'healthy', spyoncino_version: '1.2.3' });
+  await expect
+    .poll(() => supervisor.tags)
+    .toEqual({ spyoncino_health: 'healthy', spyoncino_version: '1.2.3' });
   health = 'error';
   await expect.poll(() => supervisor.tags['spyoncino_health']).toBe('error');
   supervisor.device['update_downloaded'] = true;
@@ -132,9 +138,41 @@ test('the fleet sees version and health, and health says what the supervisor doe
 test('a supervisor without tags is asked for them once', async () => {
   supervisor.isOld = true;
   await using balena = begin();
-  await expect.poll(() => supervisor.asked.filter((line) => line.startsWith('GET')).length).toBeGreaterThan(3);
+  await expect
+    .poll(() => supervisor.asked.filter((line) => line.startsWith('GET')).length)
+    .toBeGreaterThan(3);
   expect(supervisor.asked.filter((line) => line.startsWith('PATCH'))).toHaveLength(1);
   expect(balena.module.health().status).toBe('healthy');
+});
+
+test.runIf(isRoot)('a service begins as root, and lets go of all of it', async () => {
+  // A root of its own, in a mount namespace that ends with the command.
+  const root = join(folder, 'root');
+  const script = `
+    set -e
+    mkdir -p ${root}/usr ${root}/etc ${root}/dev ${root}/config ${root}/data ${root}/tmp/balena ${root}/proc
+    mount --rbind /usr ${root}/usr; mount -t proc proc ${root}/proc
+    for name in bin lib lib64 sbin; do ln -s usr/$name ${root}/$name; done
+    printf 'root:x:0:0::/:/bin/sh\\nspyoncino:x:1000:1000::/:/bin/sh\\n' > ${root}/etc/passwd
+    printf 'root:x:0:\\nspyoncino:x:1000:\\n' > ${root}/etc/group
+    cp os-image/balena/start ${root}/start
+    chroot ${root} /start sh -c '
+      touch /config/mine /data/mine /tmp/balena/updates.lock
+      test -c /dev/null
+      grep -E "^(Uid|CapEff|CapBnd|NoNewPrivs)" /proc/self/status'`;
+  const { stdout } = await exec('unshare', ['--mount', '--fork', '--pid', 'sh', '-c', script]);
+  const status = Object.fromEntries(
+    stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split(/:\s+/)),
+  );
+  expect(status).toEqual({
+    Uid: '1000\t1000\t1000\t1000',
+    CapEff: '0000000000000000',
+    CapBnd: '0000000000000000',
+    NoNewPrivs: '1',
+  });
 });
 
 test('the folder for balena push has what balena looks for, in the form that it takes', async () => {
