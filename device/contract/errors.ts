@@ -283,6 +283,17 @@ export const ERRORS = {
     means: 'No agent answers at the bus address.',
     advice: 'Start the agent with `./scripts/run`, or name another with --host and --port.',
   },
+  BALENA_UNREACHABLE: {
+    fault: 'operator',
+    means: 'The supervisor of this balena device cannot be asked.',
+    advice:
+      'Give the service the label `io.balena.features.supervisor-api`; cameras and footage do not depend on it.',
+  },
+  BALENA_NO_LOCK: {
+    fault: 'operator',
+    means: 'Updates of this balena device cannot be held back while an event is recorded.',
+    advice: 'Look whether /tmp/balena is there and writable in the service; the supervisor puts it there.',
+  },
   BRIDGE_UNREACHABLE: {
     fault: 'operator',
     means: 'The MQTT broker that messages are passed on to cannot be reached, or does not let us in.',

@@ -40,7 +40,7 @@ const service = z.object({
   profiles: z.array(z.string()).optional(),
   hostname: z.string().optional(),
   container_name: z.string().optional(),
-  build: z.object({ context: z.string(), dockerfile: z.string() }).optional(),
+  build: z.object({ context: z.string(), dockerfile: z.string().optional() }).optional(),
 });
 export type ComposedService = z.output<typeof service>;
 

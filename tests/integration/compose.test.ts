@@ -59,7 +59,7 @@ test('the agent alone: its surfaces are published, and preset and extra argument
     resilience: { enabled: true },
   });
   expect(volumes).toContainEqual(expect.stringMatching(/\/config:\/config:rw$/));
-  expect(existsSync(join(build!.context, build!.dockerfile))).toBe(true);
+  expect(existsSync(join(build!.context, build!.dockerfile ?? ''))).toBe(true);
 });
 
 test('the standby node: the same bundle of configuration, and nothing goes out twice', async () => {

@@ -1,0 +1,1 @@
+export { balenaFrom, type Balena, type BalenaOptions } from './balena.ts';
