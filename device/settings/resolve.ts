@@ -47,6 +47,7 @@ export function resolveSettings(config: Config, secrets: Secrets, around: Surrou
       },
       notify: resolveNotify(config, secrets, around.configDir),
     },
+    updates: { source: system.updates.source ?? null },
     resilience: {
       enabled: system.resilience.enabled,
       scenarios: system.resilience.scenarios.map(

@@ -1,0 +1,2 @@
+import type { Verb } from './verb.ts';
+export const verb: Verb = { help: '', run: () => Promise.resolve(0) };
