@@ -51,13 +51,13 @@ type Note = z.infer<typeof noteSchema>;
  * A bundle of which any part may be here already: a sparse file as large as the bundle, and a note which chunks of it
  * are there. Its ends alone are enough for RAUC to verify who made it; all of it can be installed; and what comes in
  * between is fetched when somebody wants it. Parts survive broken connections, restarts and power cuts, as long as the
- * server still has the same bundle (`If-Range`).
+ * server still has the same bundle (`If-Range`). The file is open only while it is written or read: RAUC wants it for
+ * itself.
  */
-export class PartialBundle implements AsyncDisposable {
+export class PartialBundle {
   readonly path: string;
   readonly sizeBytes: number;
   readonly #o: PartialBundleOptions;
-  readonly #file: FileHandle;
   readonly #validator: string | null;
   readonly #hasRanges: boolean;
   readonly #chunkBytes: number;
@@ -66,9 +66,8 @@ export class PartialBundle implements AsyncDisposable {
   #receivedBytes: number;
   #unnotedBytes = 0;
 
-  private constructor(options: PartialBundleOptions, file: FileHandle, note: Note) {
+  private constructor(options: PartialBundleOptions, note: Note) {
     this.#o = options;
-    this.#file = file;
     this.path = bundlePath(options.folder);
     this.sizeBytes = note.sizeBytes;
     this.#validator = note.validator;
@@ -98,19 +97,14 @@ export class PartialBundle implements AsyncDisposable {
       kept.validator === offer.validator &&
       kept.sizeBytes === offer.sizeBytes;
     if (!isSame) await discardBundle(folder);
-    const file = await open(bundlePath(folder), constants.O_RDWR | constants.O_CREAT, 0o644);
-    try {
-      const chunkBytes = isSame ? kept.chunkBytes : (options.chunkBytes ?? CHUNK_BYTES);
-      const bytes = Math.ceil(Math.ceil(offer.sizeBytes / chunkBytes) / 8);
-      const note = isSame
-        ? kept
-        : { ...offer, url: options.url, chunkBytes, present: Buffer.alloc(bytes).toString('base64') };
-      await file.truncate(offer.sizeBytes);
-      return new PartialBundle(options, file, note);
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
+    const chunkBytes = isSame ? kept.chunkBytes : (options.chunkBytes ?? CHUNK_BYTES);
+    const bytes = Math.ceil(Math.ceil(offer.sizeBytes / chunkBytes) / 8);
+    const note = isSame
+      ? kept
+      : { ...offer, url: options.url, chunkBytes, present: Buffer.alloc(bytes).toString('base64') };
+    await using file = await open(bundlePath(folder), constants.O_RDWR | constants.O_CREAT, 0o644);
+    await file.truncate(offer.sizeBytes);
+    return new PartialBundle(options, note);
   }
 
   get receivedBytes(): number {
@@ -139,6 +133,8 @@ export class PartialBundle implements AsyncDisposable {
   /** Makes bytes `from` up to `to` (exclusive) be here, and durable. */
   async fetch(from: number, to: number, onProgress: () => void = () => {}): Promise<void> {
     await this.#turns.take(async () => {
+      if (!this.#missing(from, to)) return;
+      await using file = await open(this.path, 'r+');
       let patience = backoff({ firstMs: 500, maxMs: 30_000 });
       let triesLeft = this.#o.tries ?? TRIES;
       for (let run = this.#missing(from, to); run; run = this.#missing(from, to)) {
@@ -147,7 +143,7 @@ export class PartialBundle implements AsyncDisposable {
         if (!this.#hasRanges) run = { from: 0, to: this.sizeBytes };
         const before = this.#receivedBytes;
         try {
-          await this.#receive(run.from, run.to, onProgress);
+          await this.#receive(file, run.from, run.to, onProgress);
         } catch (error) {
           if (this.#receivedBytes > before) {
             patience = backoff({ firstMs: 500, maxMs: 30_000 });
@@ -156,18 +152,15 @@ export class PartialBundle implements AsyncDisposable {
           await giveUpOrWait(this.#o, error, --triesLeft, patience);
         }
       }
-      await this.#note();
+      await this.#note(file);
     });
   }
 
   /** What is here of it: call `fetch` first. */
   async read(from: number, to: number): Promise<Buffer> {
-    const { buffer, bytesRead } = await this.#file.read(Buffer.alloc(to - from), 0, to - from, from);
+    await using file = await open(this.path, 'r');
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(to - from), 0, to - from, from);
     return buffer.subarray(0, bytesRead);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#file.close();
   }
 
   get #chunks(): number {
@@ -194,7 +187,7 @@ export class PartialBundle implements AsyncDisposable {
     return { from: first * this.#chunkBytes, to: stop };
   }
 
-  async #receive(from: number, to: number, onProgress: () => void): Promise<void> {
+  async #receive(file: FileHandle, from: number, to: number, onProgress: () => void): Promise<void> {
     const { url, signal } = this.#o;
     const silence = new AbortController();
     let watch = setTimeout(() => silence.abort(), SILENCE_MS);
@@ -222,7 +215,7 @@ export class PartialBundle implements AsyncDisposable {
         while (at < to) {
           const size = Math.min(this.#chunkBytes, this.sizeBytes - at);
           if (pending.length < size) break;
-          await this.#keep(at, pending.subarray(0, size));
+          await this.#keep(file, at, pending.subarray(0, size));
           pending = pending.subarray(size);
           at += size;
           onProgress();
@@ -238,21 +231,21 @@ export class PartialBundle implements AsyncDisposable {
     }
   }
 
-  async #keep(at: number, bytes: Buffer): Promise<void> {
+  async #keep(file: FileHandle, at: number, bytes: Buffer): Promise<void> {
     const chunk = at / this.#chunkBytes;
-    await this.#file.write(bytes, 0, bytes.length, at);
+    await file.write(bytes, 0, bytes.length, at);
     if (!this.#has(chunk)) {
       this.#present[chunk >> 3]! |= 1 << (chunk & 7);
       this.#receivedBytes += bytes.length;
       this.#unnotedBytes += bytes.length;
     }
-    if (this.#unnotedBytes >= NOTED_EVERY_BYTES) await this.#note();
+    if (this.#unnotedBytes >= NOTED_EVERY_BYTES) await this.#note(file);
   }
 
   /** First the bytes, then the note that they are there. */
-  async #note(): Promise<void> {
+  async #note(file: FileHandle): Promise<void> {
     if (this.#unnotedBytes === 0) return;
-    await this.#file.datasync();
+    await file.datasync();
     const note: Note = {
       url: this.#o.url,
       sizeBytes: this.sizeBytes,

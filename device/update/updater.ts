@@ -139,8 +139,8 @@ export class Updater {
   async check(source: string | null): Promise<{ readonly target: UpdateTarget; readonly isNewer: boolean }> {
     return await this.#exclusively('checking', async () => {
       const running = await this.#running();
-      await using bundle = await this.#find(this.#sourceOf(source), running);
-      return { target: bundle.target, isNewer: isNewer(bundle.info, running) };
+      const { info, target } = await this.#find(this.#sourceOf(source), running);
+      return { target, isNewer: isNewer(info, running) };
     });
   }
 
@@ -154,7 +154,7 @@ export class Updater {
     this.#mayDisturb(options.now);
     return await this.#exclusively('checking', async (goOn) => {
       const running = await this.#running();
-      const { target, info } = await this.#look(from, running);
+      const { target, info } = await this.#find(from, running);
       if (!isNewer(info, running)) throw new CodedError('UPDATE_OLDER', `${info.version} runs here already`);
       goOn();
       this.#tasks.run('update', async () => {
@@ -203,11 +203,6 @@ export class Updater {
     return { version: home.version, compatible };
   }
 
-  async #look(from: string, running: Running): Promise<{ target: UpdateTarget; info: BundleInfo }> {
-    await using bundle = await this.#find(from, running);
-    return { target: bundle.target, info: bundle.info };
-  }
-
   /** What lies at `from`, verified as far as it is here. */
   async #find(from: string, { compatible }: Running): Promise<FoundBundle> {
     const { rauc, stickFolders } = this.#o;
@@ -218,15 +213,9 @@ export class Updater {
       return await bestOf(candidates, compatible, (path) => rauc.info(path, signal));
     }
     const part = await this.#open(source);
-    try {
-      await part.fetchEnds();
-      const info = await rauc.info(part.path, signal);
-      const target = { version: info.version, source, sizeBytes: part.sizeBytes };
-      return { info, target, part, [Symbol.asyncDispose]: () => part[Symbol.asyncDispose]() };
-    } catch (error) {
-      await part[Symbol.asyncDispose]();
-      throw error;
-    }
+    await part.fetchEnds();
+    const info = await rauc.info(part.path, signal);
+    return { info, part, target: { version: info.version, source, sizeBytes: part.sizeBytes } };
   }
 
   #open(url: string): Promise<PartialBundle> {
@@ -251,8 +240,7 @@ export class Updater {
   }
 
   async #bringOnce(source: string, running: Running, options: InstallOptions): Promise<void> {
-    await using bundle = await this.#find(source, running);
-    const { info, part, target } = bundle;
+    const { info, part, target } = await this.#find(source, running);
     // It may be another one than was looked at.
     if (!isNewer(info, running)) throw new CodedError('UPDATE_OLDER', `${info.version} runs here already`);
     if (part && !options.stream) await this.#fetchAll(part, target);
@@ -348,7 +336,7 @@ export class Updater {
   }
 }
 
-interface FoundBundle extends AsyncDisposable {
+interface FoundBundle {
   readonly info: BundleInfo;
   readonly target: UpdateTarget;
   /** null: it is a file. */
@@ -366,12 +354,7 @@ async function bestOf(
   for (const path of paths) {
     try {
       const info = await look(path);
-      const found = {
-        info,
-        target: { version: info.version, source: path, sizeBytes: null },
-        part: null,
-        async [Symbol.asyncDispose]() {},
-      };
+      const found = { info, target: { version: info.version, source: path, sizeBytes: null }, part: null };
       const isBetter =
         best === null ||
         (info.compatible === compatible &&
