@@ -80,9 +80,8 @@ export async function lookAtApi(get: () => Promise<number>, isAgentThere: boolea
     return status === 200 ? passed('HTTP 200') : failed(new CodedError('GATE_API_FAILED', `HTTP ${status}`));
   } catch (error) {
     const reason = coded('GATE_API_FAILED', error);
-    const isClosed = (error as NodeJS.ErrnoException).code === 'ECONNREFUSED';
-    // While the agent starts nobody listens yet.
-    return isClosed && !isAgentThere ? pending(reason) : failed(reason);
+    // While the agent starts there is neither a port nor a certificate.
+    return isAgentThere ? failed(reason) : pending(reason);
   }
 }
 
