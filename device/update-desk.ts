@@ -6,7 +6,14 @@ import { CodedError } from './contract/errors.ts';
 import { gateReasonsOf } from './gate/index.ts';
 import type { Clock } from './kernel/clock.ts';
 import type { Log } from './kernel/log.ts';
-import { findHome, Rauc, Updater, type RaucStatus, type UpdateTarget, type UpdateView } from './update/index.ts';
+import {
+  findHome,
+  Rauc,
+  Updater,
+  type RaucStatus,
+  type UpdateTarget,
+  type UpdateView,
+} from './update/index.ts';
 
 export interface UpdateDeskOptions {
   readonly stateDir: string;

@@ -1,6 +1,9 @@
-import { resolve } from 'node:path';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { CodedError } from '../contract/errors.ts';
 import { applyProvision } from '../provision/index.ts';
+import { loadSettings } from '../settings/index.ts';
 import { complaint, parse, type Verb } from './verb.ts';
 
 export const verb: Verb = {
@@ -24,8 +27,9 @@ Exit code 0: applied, now or before; 1: nothing was applied, and why; 2: command
       json: { type: 'boolean', default: false },
     });
     const { from, json, root } = values;
-    if (from === undefined || root === undefined) throw new CodedError('USAGE', 'first-boot takes --from and --root');
-    const applied = await applyProvision({ from: resolve(from), root: resolve(root) });
+    if (from === undefined || root === undefined)
+      throw new CodedError('USAGE', 'first-boot takes --from and --root');
+    const applied = await applyProvision({ from: resolve(from), root: resolve(root), checkConfig });
     const { notes, plan, problems, sources } = applied.provision;
     const wrote = applied.outcome === 'refused' ? [] : applied.wrote;
     if (json) {
@@ -40,3 +44,15 @@ Exit code 0: applied, now or before; 1: nothing was applied, and why; 2: command
     return applied.outcome === 'refused' ? 1 : 0;
   },
 };
+
+/** An agent that refuses its first configuration would be no help to anybody. */
+async function checkConfig(config: string, secrets: string): Promise<void> {
+  const configDir = await mkdtemp(join(tmpdir(), 'spyoncino-first-boot-'));
+  try {
+    await writeFile(join(configDir, 'config.yaml'), config);
+    await writeFile(join(configDir, 'secrets.yaml'), secrets, { mode: 0o600 });
+    await loadSettings({ configDir, required: true, dataDir: configDir, dataDirAsked: false, env: {} });
+  } finally {
+    await rm(configDir, { recursive: true, force: true });
+  }
+}

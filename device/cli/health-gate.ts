@@ -97,7 +97,9 @@ async function borrowCredentials(stateDir: string, log: Log): Promise<BorrowedCr
       username,
       password,
       [Symbol.asyncDispose]: () =>
-        access.remove(username).catch((error: unknown) => log.warn({ err: error }, 'the token stays for an hour')),
+        access
+          .remove(username)
+          .catch((error: unknown) => log.warn({ err: error }, 'the token stays for an hour')),
     };
   } catch (error) {
     // The check of the data partition says so as well.
@@ -173,7 +175,11 @@ async function restartsOf(unit: string | undefined): Promise<number | 'failed' |
 function refuted(error: unknown): Verdict {
   const detail = error instanceof Error ? error.message : String(error);
   const reason = new CodedError('GATE_SETTINGS_INVALID', detail, { cause: error }).report();
-  return { outcome: 'failed', tookMs: 0, checks: [{ check: 'agent', outcome: 'failed', reason, seen: null }] };
+  return {
+    outcome: 'failed',
+    tookMs: 0,
+    checks: [{ check: 'agent', outcome: 'failed', reason, seen: null }],
+  };
 }
 
 async function runOf(verdict: Verdict, stateDir: string, startedUtcMs: number): Promise<GateRun> {
@@ -194,7 +200,8 @@ async function runOf(verdict: Verdict, stateDir: string, startedUtcMs: number): 
 
 function inWords({ checks, outcome, version }: GateRun): string {
   const lines = checks.map(
-    ({ check, outcome, reason, seen }) => `  ${check.padEnd(9)} ${outcome.padEnd(8)} ${reason?.message ?? seen ?? ''}`,
+    ({ check, outcome, reason, seen }) =>
+      `  ${check.padEnd(9)} ${outcome.padEnd(8)} ${reason?.message ?? seen ?? ''}`,
   );
   return `${version}: ${outcome}\n${lines.join('\n')}\n`;
 }

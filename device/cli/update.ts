@@ -103,7 +103,9 @@ const statusResult = TOPICS['status.update'].payload.extend({
 const IN_WORDS: Readonly<Record<(typeof ACTIONS)[number], (result: unknown) => string>> = {
   check(result) {
     const { newer, running, version } = checkResult.parse(result);
-    return newer ? `${version} can be installed; ${running} runs` : `${version} runs already: nothing is newer`;
+    return newer
+      ? `${version} can be installed; ${running} runs`
+      : `${version} runs already: nothing is newer`;
   },
   install: (result) => `${z.object({ version: z.string() }).parse(result).version} is good for this box`,
   status(result) {
@@ -121,7 +123,9 @@ const IN_WORDS: Readonly<Record<(typeof ACTIONS)[number], (result: unknown) => s
 };
 
 /** Shows how far it is, until it is installed or has failed; resolves to the exit code. */
-async function follow(values: Parameters<typeof busAddress>[0] & { node?: string; json: boolean }): Promise<number> {
+async function follow(
+  values: Parameters<typeof busAddress>[0] & { node?: string; json: boolean },
+): Promise<number> {
   const progress = showProgress();
   const over = new AbortController();
   let code = 1;

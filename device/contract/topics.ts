@@ -443,7 +443,10 @@ export const TOPICS = {
     retain: true,
     payload: z.object({
       state: z.enum(UPDATE_STATES),
-      version: z.string().nullable().meta({ description: 'of the image that runs; null where there is none' }),
+      version: z
+        .string()
+        .nullable()
+        .meta({ description: 'of the image that runs; null where there is none' }),
       target: z
         .object({ version: z.string(), source: z.string(), size_bytes: z.number().int().nullable() })
         .nullable()

@@ -44,7 +44,8 @@ export async function lookAtData(stateDir: string): Promise<Look> {
       await file.writeFile(written);
       await file.sync();
       const read = await readFile(path);
-      if (!read.equals(written)) return failed(new CodedError('GATE_DATA_NOT_WRITABLE', 'it reads other bytes'));
+      if (!read.equals(written))
+        return failed(new CodedError('GATE_DATA_NOT_WRITABLE', 'it reads other bytes'));
     } finally {
       await rm(path, { force: true });
     }
@@ -86,7 +87,9 @@ export async function lookAtApi(get: () => Promise<number>, isAgentThere: boolea
 }
 
 /** Cameras that somebody wants: `null` while the agent has not said. */
-export function camerasIn(summary: Summary): readonly { cameraId: string; status: string; codes: string[] }[] {
+export function camerasIn(
+  summary: Summary,
+): readonly { cameraId: string; status: string; codes: string[] }[] {
   return Object.entries(summary.modules)
     .filter(([id]) => id.startsWith('modules.input.'))
     .flatMap(([, { instances = {} }]) => Object.entries(instances))

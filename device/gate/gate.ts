@@ -88,7 +88,8 @@ export async function runGate(o: GateOptions): Promise<Verdict> {
       }
       if (frame) note('frame', frame);
     }
-    if (isOpen('fragment')) note('fragment', (await findFragment()) ?? storageTrouble(summary) ?? NO_FRAGMENT);
+    if (isOpen('fragment'))
+      note('fragment', (await findFragment()) ?? storageTrouble(summary) ?? NO_FRAGMENT);
   };
   const ensureEvent = async (cameraId: string): Promise<void> => {
     if (eventIds.has(cameraId)) return;
@@ -143,5 +144,10 @@ function inWords(check: CheckName, look: Look | undefined): GateCheck {
     return { check, outcome: look.state, reason: null, seen: look.seen };
   }
   const reason = look?.reason ?? new CodedError(NOT_YET[check], 'there was no chance to look');
-  return { check, outcome: look?.state === 'failed' ? 'failed' : 'unknown', reason: reason.report(), seen: null };
+  return {
+    check,
+    outcome: look?.state === 'failed' ? 'failed' : 'unknown',
+    reason: reason.report(),
+    seen: null,
+  };
 }

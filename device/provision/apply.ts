@@ -1,20 +1,27 @@
 import { chmod, lstat, mkdir, open, readFile, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
-import { CodedError } from '../contract/errors.ts';
+import { stringify } from 'yaml';
+import { CodedError, type ErrorReport } from '../contract/errors.ts';
 import { makeDirectoryDurable, replaceFile, syncDirectory } from '../kernel/durable-file.ts';
 import { filesOf, type PlannedFile } from './files.ts';
-import { FILE_NAMES, MAX_FILE_BYTES, readProvision, type Provision } from './plan.ts';
+import { FILE_NAMES, MAX_FILE_BYTES, readProvision, type Provision, type ProvisionPlan } from './plan.ts';
 
 export interface ApplyOptions {
   /** The boot partition. */
   readonly from: string;
   /** The system that is set up; `/`, or that of a test. */
   readonly root: string;
+  /** Throws what is wrong with a first configuration, as texts of config.yaml and secrets.yaml. */
+  readonly checkConfig: (config: string, secrets: string) => Promise<void>;
 }
 
 export type Applied =
-  | { readonly outcome: 'applied' | 'unchanged'; readonly provision: Provision; readonly wrote: readonly string[] }
+  | {
+      readonly outcome: 'applied' | 'unchanged';
+      readonly provision: Provision;
+      readonly wrote: readonly string[];
+    }
   | { readonly outcome: 'refused'; readonly provision: Provision };
 
 /** Written last: what it names was applied whole. */
@@ -27,10 +34,14 @@ const MARKER = 'var/lib/spyoncino/first-boot.json';
  *
  * @throws CodedError PROVISION_FAILED
  */
-export async function applyProvision({ from, root }: ApplyOptions): Promise<Applied> {
+export async function applyProvision({ checkConfig, from, root }: ApplyOptions): Promise<Applied> {
   try {
     const bytes = await readFiles(from);
-    const provision = readProvision(bytes);
+    const read = readProvision(bytes);
+    const provision = {
+      ...read,
+      problems: [...read.problems, ...(await problemsOf(read.plan, checkConfig))],
+    };
     if (provision.problems.length > 0) return { outcome: 'refused', provision };
     const digest = digestOf(bytes);
     if ((await readMarker(root)) === digest) return { outcome: 'unchanged', provision, wrote: [] };
@@ -42,6 +53,19 @@ export async function applyProvision({ from, root }: ApplyOptions): Promise<Appl
     return { outcome: 'applied', provision, wrote: files.map(({ path }) => path) };
   } catch (error) {
     throw CodedError.from(error, 'PROVISION_FAILED');
+  }
+}
+
+async function problemsOf(
+  plan: ProvisionPlan,
+  checkConfig: ApplyOptions['checkConfig'],
+): Promise<readonly ErrorReport[]> {
+  if (plan.config === null && plan.secrets === null) return [];
+  try {
+    await checkConfig(stringify(plan.config ?? {}), stringify(plan.secrets ?? {}));
+    return [];
+  } catch (error) {
+    return [CodedError.from(error, 'PROVISION_INVALID').report()];
   }
 }
 

@@ -22,7 +22,10 @@ export function filesOf(plan: ProvisionPlan, machineId: string): readonly Planne
   const file = (path: string, content: string, mode = 0o644): PlannedFile => ({ path, content, mode });
   return [
     file('etc/hostname', `${hostName}\n`),
-    file('etc/hosts', `127.0.0.1 localhost\n127.0.1.1 ${hostName}\n::1 localhost ip6-localhost ip6-loopback\n`),
+    file(
+      'etc/hosts',
+      `127.0.0.1 localhost\n127.0.1.1 ${hostName}\n::1 localhost ip6-localhost ip6-loopback\n`,
+    ),
     ...(plan.timeZone === null ? [] : [file('etc/timezone', `${plan.timeZone}\n`)]),
     ...(plan.locale === null ? [] : [file('etc/locale.conf', `LANG=${plan.locale}\n`)]),
     ...(plan.wifi.length === 0 && plan.country === null

@@ -20,10 +20,11 @@ export interface RawSettings {
 interface Format {
   readonly name: string;
   /** null: it says nothing. Throws what is wrong with it. */
-  read(text: string): RawSettings | null;
+  readonly read: (text: string) => RawSettings | null;
 }
 
-const NO_PASSWORDS = 'a user and its password: there are none on this box, the owner signs in to the dashboard';
+const NO_PASSWORDS =
+  'a user and its password: there are none on this box, the owner signs in to the dashboard';
 const NO_SCRIPTS = 'commands: none are run';
 
 /** In the order in which they count. */
@@ -40,7 +41,13 @@ const own = z.strictObject({
   hostname: z.unknown().optional(),
   wifi: z
     .union([
-      z.array(z.strictObject({ ssid: z.unknown(), password: z.unknown().optional(), hidden: z.unknown().optional() })),
+      z.array(
+        z.strictObject({
+          ssid: z.unknown(),
+          password: z.unknown().optional(),
+          hidden: z.unknown().optional(),
+        }),
+      ),
       z.strictObject({ ssid: z.unknown(), password: z.unknown().optional(), hidden: z.unknown().optional() }),
     ])
     .optional(),
@@ -76,14 +83,17 @@ const table = z.record(z.string(), z.unknown()).catch({});
 
 /** Of Raspberry Pi Imager for Bookworm (`custom.toml`), and of its later format (`rpi-preseed.toml`). */
 function readToml(text: string): RawSettings | null {
-  let value: Record<string, unknown>;
+  let value: Record<string, unknown> = {};
+  let problem: string | null = null;
   try {
     value = parseToml(text);
   } catch (error) {
-    // Its message quotes the text around.
-    if (error instanceof TomlError) throw new Error(`line ${error.line}, column ${error.column}: not TOML`);
-    throw error;
+    // Its message quotes the text around, so it does not go along.
+    if (!(error instanceof TomlError)) throw error;
+    const { column, line } = error;
+    problem = `line ${line}, column ${column}: not TOML`;
   }
+  if (problem !== null) throw new Error(problem);
   if (Object.keys(value).length === 0) return null;
   const [system, user, ssh, wlan, locale] = ['system', 'user', 'ssh', 'wlan', 'locale'].map((name) =>
     table.parse(value[name] ?? {}),
@@ -114,12 +124,18 @@ function readUserData(text: string): RawSettings | null {
   const value = yamlOf(text);
   if (value === null) return null;
   const data = table.parse(value);
-  const users = z.array(z.unknown()).catch([]).parse(data['users']).map((user) => table.parse(user));
+  const users = z
+    .array(z.unknown())
+    .catch([])
+    .parse(data['users'])
+    .map((user) => table.parse(user));
   const keys = [data, ...users].flatMap((each) => {
     const given = each['ssh_authorized_keys'];
     return given === undefined ? [] : Array.isArray(given) ? (given as unknown[]) : [given];
   });
-  const hasPassword = [data, ...users].some((each) => each['passwd'] !== undefined || each['password'] !== undefined);
+  const hasPassword = [data, ...users].some(
+    (each) => each['passwd'] !== undefined || each['password'] !== undefined,
+  );
   const hasCommands = ['runcmd', 'bootcmd', 'write_files', 'packages'].some((key) => data[key] !== undefined);
   return said({
     hostName: data['hostname'],
@@ -164,7 +180,9 @@ function refuseScript(): never {
 
 /** Without what is not said: `undefined` would count as a value. */
 const said = (settings: RawSettings): RawSettings =>
-  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as unknown as RawSettings;
+  Object.fromEntries(
+    Object.entries(settings).filter(([, value]) => value !== undefined),
+  ) as unknown as RawSettings;
 
 const blankAsNothing = (value: unknown): unknown => (value === '' ? undefined : value);
 

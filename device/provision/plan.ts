@@ -5,7 +5,10 @@ import { FORMATS, type RawSettings } from './formats.ts';
 
 const hostName = z
   .string()
-  .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i, 'must be 1 to 63 letters, digits and -, not - at its ends');
+  .regex(
+    /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i,
+    'must be 1 to 63 letters, digits and -, not - at its ends',
+  );
 const ssid = z
   .string()
   .min(1)
@@ -32,9 +35,7 @@ const checked = z.strictObject({
     .string()
     .regex(/^[A-Z]{2}$/, 'must be two capital letters, such as DE')
     .nullable(),
-  wifi: z
-    .array(z.strictObject({ ssid, password: wifiPassword.nullable(), hidden: z.boolean() }))
-    .max(16),
+  wifi: z.array(z.strictObject({ ssid, password: wifiPassword.nullable(), hidden: z.boolean() })).max(16),
   sshKeys: z.array(sshKey).max(32),
   timeZone: z
     .string()
@@ -82,7 +83,9 @@ export function readProvision(files: ReadonlyMap<string, Uint8Array>): Provision
       const raw = read(textOf(bytes));
       if (!raw) continue;
       found.push({ name, raw });
-      notes.push(...raw.notes.map((note) => new CodedError('PROVISION_IGNORED', `${name}: ${note}`).report()));
+      notes.push(
+        ...raw.notes.map((note) => new CodedError('PROVISION_IGNORED', `${name}: ${note}`).report()),
+      );
     } catch (error) {
       problems.push(problemOf(name, error));
     }
@@ -128,8 +131,7 @@ function problemOf(name: string, error: unknown): ErrorReport {
 /** The first that says something counts. */
 function join(plans: readonly ProvisionPlan[]): ProvisionPlan {
   const first = <K extends keyof ProvisionPlan>(key: K): ProvisionPlan[K] => {
-    const isSaid = (value: unknown): boolean =>
-      Array.isArray(value) ? value.length > 0 : value !== null;
+    const isSaid = (value: unknown): boolean => (Array.isArray(value) ? value.length > 0 : value !== null);
     return (plans.find((plan) => isSaid(plan[key])) ?? NOTHING)[key];
   };
   return {

@@ -125,7 +125,10 @@ export class PartialBundle {
     const missingBytes = this.sizeBytes - this.#receivedBytes;
     const { bavail, bsize } = await statfs(this.#o.folder);
     if (bavail * bsize < missingBytes + HEADROOM_BYTES) {
-      throw new CodedError('UPDATE_NO_SPACE', `${Math.ceil((missingBytes + HEADROOM_BYTES) / 1e6)} MB are needed`);
+      throw new CodedError(
+        'UPDATE_NO_SPACE',
+        `${Math.ceil((missingBytes + HEADROOM_BYTES) / 1e6)} MB are needed`,
+      );
     }
     await this.fetch(0, this.sizeBytes, onProgress);
   }
@@ -190,7 +193,7 @@ export class PartialBundle {
   async #receive(file: FileHandle, from: number, to: number, onProgress: () => void): Promise<void> {
     const { url, signal } = this.#o;
     const silence = new AbortController();
-    let watch = setTimeout(() => silence.abort(), SILENCE_MS);
+    const watch = setTimeout(() => silence.abort(), SILENCE_MS);
     try {
       const response = await fetch(url, {
         headers: {
@@ -296,7 +299,8 @@ async function askServer({ url, signal }: PartialBundleOptions): Promise<Offer> 
   const sizeBytes = response.status === 206 ? Number(total ?? NaN) : lengthOf(response);
   if (!response.ok) throw refusal(response);
   if (!(sizeBytes > 0)) throw new CodedError('UPDATE_UNREACHABLE', 'the server does not say how large it is');
-  if (sizeBytes > MAX_BYTES) throw new CodedError('UPDATE_TRUNCATED', `${sizeBytes} bytes cannot be a bundle`);
+  if (sizeBytes > MAX_BYTES)
+    throw new CodedError('UPDATE_TRUNCATED', `${sizeBytes} bytes cannot be a bundle`);
   const tag = response.headers.get('etag');
   // A weak tag says nothing about bytes (RFC 9110, 13.1.5).
   const isStrong = tag !== null && !tag.startsWith('W/');
@@ -333,8 +337,11 @@ async function giveUpOrWait(
 
 function codedOf(error: unknown): CodedError {
   if (error instanceof CodedError) return error;
-  const { code, message, cause } = error as NodeJS.ErrnoException & { cause?: { code?: string; message?: string } };
-  if (code === 'ENOSPC' || code === 'EDQUOT') return new CodedError('UPDATE_NO_SPACE', undefined, { cause: error });
+  const { code, message, cause } = error as NodeJS.ErrnoException & {
+    cause?: { code?: string; message?: string };
+  };
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new CodedError('UPDATE_NO_SPACE', undefined, { cause: error });
   if (code === 'EROFS' || code === 'EACCES' || code === 'EIO') {
     return new CodedError('UPDATE_FAILED', message, { cause: error });
   }

@@ -55,7 +55,10 @@ const MEANINGS: readonly (readonly [RegExp, ErrorCode])[] = [
   [/version.*(?:lower|older|smaller)|downgrade/i, 'UPDATE_OLDER'],
   [/No space left/i, 'UPDATE_NO_SPACE'],
   [/No such file/i, 'UPDATE_NOT_FOUND'],
-  [/Invalid bundle format|Invalid identifier|squashfs magic|not a multiple of 4|too small/i, 'UPDATE_TRUNCATED'],
+  [
+    /Invalid bundle format|Invalid identifier|squashfs magic|not a multiple of 4|too small/i,
+    'UPDATE_TRUNCATED',
+  ],
 ];
 
 /**

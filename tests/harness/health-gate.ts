@@ -17,7 +17,10 @@ export interface GateOptions {
 }
 
 /** As a unit of systemd runs it, beside `agent`. */
-export async function runGate(agent: Pick<TestAgent, 'configPath' | 'dataDir' | 'busPort' | 'apiPort'>, { args = [], env = {}, waitSeconds = 60 }: GateOptions = {}): Promise<GateResult> {
+export async function runGate(
+  agent: Pick<TestAgent, 'configPath' | 'dataDir' | 'busPort' | 'apiPort'>,
+  { args = [], env = {}, waitSeconds = 60 }: GateOptions = {},
+): Promise<GateResult> {
   const places = ['--config-dir', join(agent.configPath, '..'), '--data-dir', agent.dataDir];
   const ports = {
     SPYONCINO_BUS__PORT: String(agent.busPort),
@@ -32,5 +35,7 @@ export async function runGate(agent: Pick<TestAgent, 'configPath' | 'dataDir' | 
   return { code, run: JSON.parse(stdout) as GateRun };
 }
 
-export const outcomes = ({ checks }: GateRun) => Object.fromEntries(checks.map(({ check, outcome }) => [check, outcome]));
-export const reasonOf = ({ checks }: GateRun, name: string) => checks.find(({ check }) => check === name)?.reason;
+export const outcomes = ({ checks }: GateRun) =>
+  Object.fromEntries(checks.map(({ check, outcome }) => [check, outcome]));
+export const reasonOf = ({ checks }: GateRun, name: string) =>
+  checks.find(({ check }) => check === name)?.reason;

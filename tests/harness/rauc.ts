@@ -133,7 +133,11 @@ class RaucWithoutVerity extends Rauc {
     this.#twin = twin;
   }
 
-  override async install(source: string, onProgress: (fraction: number) => void, signal: AbortSignal): Promise<void> {
+  override async install(
+    source: string,
+    onProgress: (fraction: number) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
     const given = source.startsWith('http:')
       ? Buffer.from(await (await fetch(source)).arrayBuffer())
       : await readFile(source);
@@ -146,7 +150,19 @@ async function makeAuthority(folder: string): Promise<void> {
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   const openssl = (...args: string[]) => run('openssl', args, { cwd: folder });
   const self = (name: string) =>
-    openssl('req', '-x509', ...key, '-days', '400', '-subj', `/CN=${name}`, '-keyout', `${name}.key`, '-out', `${name}.crt`);
+    openssl(
+      'req',
+      '-x509',
+      ...key,
+      '-days',
+      '400',
+      '-subj',
+      `/CN=${name}`,
+      '-keyout',
+      `${name}.key`,
+      '-out',
+      `${name}.crt`,
+    );
   const signedBy = async (issuer: string, name: string, extensions: string): Promise<void> => {
     await writeFile(join(folder, `${name}.ext`), extensions);
     await openssl('req', ...key, '-subj', `/CN=${name}`, '-keyout', `${name}.key`, '-out', `${name}.csr`);
@@ -158,7 +174,11 @@ async function makeAuthority(folder: string): Promise<void> {
   };
   await self('root');
   await self('foreign');
-  await signedBy('root', 'release', 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n');
+  await signedBy(
+    'root',
+    'release',
+    'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n',
+  );
   await signedBy('release', 'signer', 'keyUsage=critical,digitalSignature\nextendedKeyUsage=codeSigning\n');
 }
 

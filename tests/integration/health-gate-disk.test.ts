@@ -38,7 +38,10 @@ test('a data partition that is full to the last byte has failed', async () => {
   await fill(join(dataDir, 'of-somebody-else'));
   const { code, run } = await runGate(agent);
   expect(code).toBe(1);
-  expect(reasonOf(run, 'data')).toMatchObject({ code: 'GATE_DATA_NOT_WRITABLE', message: expect.stringContaining('ENOSPC') });
+  expect(reasonOf(run, 'data')).toMatchObject({
+    code: 'GATE_DATA_NOT_WRITABLE',
+    message: expect.stringContaining('ENOSPC'),
+  });
 });
 
 /** Until not even a byte fits. */

@@ -36,7 +36,9 @@ test('an agent that records is good; the report of each run is kept', async () =
   expect(await readFile(join(agent.dataDir, 'state', 'access.json'), 'utf8')).not.toContain('health-gate');
 
   // One that systemd starts again and again has failed, whatever it manages in between.
-  await writeFile(join(folder, 'systemctl'), '#!/bin/sh\necho NRestarts=4\necho ActiveState=active\n', { mode: 0o755 });
+  await writeFile(join(folder, 'systemctl'), '#!/bin/sh\necho NRestarts=4\necho ActiveState=active\n', {
+    mode: 0o755,
+  });
   const crashing = await gate(agent, {
     args: ['--unit', 'spyoncino.service'],
     env: { PATH: `${folder}:${process.env['PATH']}` },
@@ -49,17 +51,29 @@ test('without any camera the rest decides', async () => {
   await using agent = await startAgent({ config: { cameras: [{ ...camera, enabled: false }] } });
   const { code, run } = await gate(agent);
   expect(code).toBe(0);
-  expect(outcomes(run)).toMatchObject({ bus: 'passed', api: 'passed', frame: 'skipped', fragment: 'skipped' });
+  expect(outcomes(run)).toMatchObject({
+    bus: 'passed',
+    api: 'passed',
+    frame: 'skipped',
+    fragment: 'skipped',
+  });
 });
 
 test('a camera without power is unknown, not failed; another one that works is enough', async () => {
-  const dead = { camera_id: 'dead', rtsp_url: `rtsp://127.0.0.1:${await freePort()}/`, detection: { enabled: false } };
+  const dead = {
+    camera_id: 'dead',
+    rtsp_url: `rtsp://127.0.0.1:${await freePort()}/`,
+    detection: { enabled: false },
+  };
   {
     await using agent = await startAgent({ config: { cameras: [dead] } });
     const { code, run } = await gate(agent, { waitSeconds: 8 });
     expect(code).toBe(2);
     expect(outcomes(run)).toMatchObject({ data: 'passed', bus: 'passed', api: 'passed', frame: 'unknown' });
-    expect(reasonOf(run, 'frame')).toMatchObject({ code: 'GATE_NO_FRAME', message: expect.stringContaining('dead') });
+    expect(reasonOf(run, 'frame')).toMatchObject({
+      code: 'GATE_NO_FRAME',
+      message: expect.stringContaining('dead'),
+    });
   }
   await using agent = await startAgent({ config: { cameras: [dead, camera] } });
   expect((await gate(agent)).code).toBe(0);
@@ -70,7 +84,10 @@ test('no agent there is unknown', async () => {
   const dataDir = await mkdtemp(join(folder, 'data-'));
   await agent[Symbol.asyncDispose]();
   await writeFile(join(folder, 'config.yaml'), '');
-  const { code, run } = await gate({ ...agent, dataDir, configPath: join(folder, 'config.yaml') }, { waitSeconds: 3 });
+  const { code, run } = await gate(
+    { ...agent, dataDir, configPath: join(folder, 'config.yaml') },
+    { waitSeconds: 3 },
+  );
   expect(code).toBe(2);
   expect(reasonOf(run, 'bus')?.code).toBe('GATE_AGENT_SILENT');
   expect(outcomes(run)).toMatchObject({ data: 'passed', frame: 'unknown', fragment: 'unknown' });
@@ -101,5 +118,8 @@ test('a configuration that this version cannot read has failed at once', async (
   await writeFile(join(folder, 'config.yaml'), 'camras: []\n');
   const { code, run } = await gate({ ...agent, configPath: join(folder, 'config.yaml') });
   expect(code).toBe(1);
-  expect(reasonOf(run, 'agent')).toMatchObject({ code: 'GATE_SETTINGS_INVALID', message: expect.stringContaining('camras') });
+  expect(reasonOf(run, 'agent')).toMatchObject({
+    code: 'GATE_SETTINGS_INVALID',
+    message: expect.stringContaining('camras'),
+  });
 });

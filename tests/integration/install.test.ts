@@ -1,6 +1,17 @@
 /** scripts/install on a system that does not run, and what systemd says of the unit. */
 import { execFile } from 'node:child_process';
-import { cp, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  cp,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -21,7 +32,15 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'spyoncino-install-'));
   [tree, root] = [join(folder, 'tree'), join(folder, 'root')];
   await mkdir(tree);
-  for (const name of ['package.json', 'package-lock.json', '.npmrc', 'scripts', 'os-image', 'docker', 'README.md']) {
+  for (const name of [
+    'package.json',
+    'package-lock.json',
+    '.npmrc',
+    'scripts',
+    'os-image',
+    'docker',
+    'README.md',
+  ]) {
     await cp(name, join(tree, name), { recursive: true, verbatimSymlinks: true });
   }
   await mkdir(join(tree, 'device/cli'), { recursive: true });
@@ -68,7 +87,8 @@ test('it is installed, upgraded in place, led back, and taken away; configuratio
   expect(await readlink(at('usr/local/bin/spyoncino'))).toBe('/opt/spyoncino/device/cli/spyoncino.js');
   expect(await text('etc/passwd')).toMatch(/^spyoncino:.*:\/var\/lib\/spyoncino:.*nologin$/m);
   const groups = await text('etc/group');
-  for (const group of ['video', 'render', 'gpio']) expect(groups).toMatch(new RegExp(`^${group}:.*:spyoncino$`, 'm'));
+  for (const group of ['video', 'render', 'gpio'])
+    expect(groups).toMatch(new RegExp(`^${group}:.*:spyoncino$`, 'm'));
   expect(groups).not.toMatch(/^(?:root|sudo|dialout):.*spyoncino/m);
 
   await writeFile(at('etc/spyoncino/config.yaml'), 'node: { id: attic }\n');
@@ -87,7 +107,12 @@ test('it is installed, upgraded in place, led back, and taken away; configuratio
   expect(await text('opt/spyoncino/device/cli/spyoncino.js')).toBe('// version 2\n');
 
   await install('--uninstall');
-  for (const gone of ['opt/spyoncino', 'opt/spyoncino.d', 'usr/local/bin/spyoncino', 'etc/systemd/system/spyoncino-modular.service']) {
+  for (const gone of [
+    'opt/spyoncino',
+    'opt/spyoncino.d',
+    'usr/local/bin/spyoncino',
+    'etc/systemd/system/spyoncino-modular.service',
+  ]) {
     expect(await isThere(gone), gone).toBe(false);
   }
   expect(await text('etc/spyoncino/config.yaml')).toContain('attic');

@@ -47,7 +47,12 @@ interface BoxOptions {
   readonly reasons?: readonly ErrorReport[];
 }
 
-async function box({ rauc = world.rauc, version = '1.0.0', bootId = 'boot 1', reasons = [] }: BoxOptions = {}): Promise<Updater> {
+async function box({
+  rauc = world.rauc,
+  version = '1.0.0',
+  bootId = 'boot 1',
+  reasons = [],
+}: BoxOptions = {}): Promise<Updater> {
   const updater = new Updater({
     home: { kind: 'image', version },
     rauc,
@@ -71,7 +76,8 @@ async function box({ rauc = world.rauc, version = '1.0.0', bootId = 'boot 1', re
 }
 
 const HOW = { source: null, now: false, stream: false, reboot: true };
-const states = (): readonly string[] => views.map(({ state }) => state).filter((state, at, all) => state !== all[at - 1]);
+const states = (): readonly string[] =>
+  views.map(({ state }) => state).filter((state, at, all) => state !== all[at - 1]);
 
 test('what must not be installed is refused with its reason, and nothing is written', async () => {
   const updater = await box();
@@ -118,39 +124,49 @@ test('of a bundle on a server only its ends are fetched to refuse it, or to say 
   expect(server.sentBytes).toBeLessThan(300_000);
 });
 
-test.each([false, true])('over a bad connection a bundle ends in the other slot, which starts next (stream: %s)', async (stream) => {
-  const content = randomBytes(1_500_000);
-  const { path, rauc } = await world.verityBundle({ version: '1.1.0', content });
-  await using server = await serveBundle(await readFile(path));
-  server.cut = { afterBytes: 400_000, times: 3 };
-  const updater = await box({ rauc });
-  const target = await updater.install({ ...HOW, source: server.url, stream });
-  expect(target.version).toBe('1.1.0');
-  await updater.settle();
-  expect(updater.view).toMatchObject({ state: 'installed', error: null, last: { version: '1.1.0', outcome: 'trial' } });
-  expect((await world.slot('B')).subarray(0, content.length)).toEqual(content);
-  expect(await world.primary()).toBe('B');
-  expect(restarts).toBe(1);
-  const work = stream ? ['installing'] : ['downloading', 'installing'];
-  expect(states()).toEqual(['idle', 'checking', ...work, 'installed']);
-  for (const state of work) {
-    const progress = views.filter((view) => view.state === state).map(({ progress }) => progress!);
-    expect(progress).toEqual(progress.toSorted((a, b) => a - b));
-    expect(progress.at(-1)).toBe(1);
-  }
-  // No copy stays.
-  await expect(readFile(join(folder, 'update', 'bundle.raucb'))).rejects.toThrow('ENOENT');
+test.each([false, true])(
+  'over a bad connection a bundle ends in the other slot, which starts next (stream: %s)',
+  async (stream) => {
+    const content = randomBytes(1_500_000);
+    const { path, rauc } = await world.verityBundle({ version: '1.1.0', content });
+    await using server = await serveBundle(await readFile(path));
+    server.cut = { afterBytes: 400_000, times: 3 };
+    const updater = await box({ rauc });
+    const target = await updater.install({ ...HOW, source: server.url, stream });
+    expect(target.version).toBe('1.1.0');
+    await updater.settle();
+    expect(updater.view).toMatchObject({
+      state: 'installed',
+      error: null,
+      last: { version: '1.1.0', outcome: 'trial' },
+    });
+    expect((await world.slot('B')).subarray(0, content.length)).toEqual(content);
+    expect(await world.primary()).toBe('B');
+    expect(restarts).toBe(1);
+    const work = stream ? ['installing'] : ['downloading', 'installing'];
+    expect(states()).toEqual(['idle', 'checking', ...work, 'installed']);
+    for (const state of work) {
+      const progress = views.filter((view) => view.state === state).map(({ progress }) => progress!);
+      expect(progress).toEqual(progress.toSorted((a, b) => a - b));
+      expect(progress.at(-1)).toBe(1);
+    }
+    // No copy stays.
+    await expect(readFile(join(folder, 'update', 'bundle.raucb'))).rejects.toThrow('ENOENT');
 
-  // The same boot still; then one that kept it, and one that went back.
-  expect((await box()).view).toMatchObject({ state: 'installed', last: { outcome: 'trial' } });
-  const kept = await box({ version: '1.1.0', bootId: 'boot 2' });
-  expect(kept.view).toMatchObject({ state: 'idle', last: { version: '1.1.0', outcome: 'succeeded', reasons: [] } });
-  const reason = { code: 'GATE_NO_FRAME', message: 'No camera gives pictures.', advice: '' } as const;
-  const back = await box({ bootId: 'boot 3', reasons: [reason] });
-  expect(back.view.last).toMatchObject({ version: '1.1.0', outcome: 'rolled_back', reasons: [reason] });
-  const silent = await box({ bootId: 'boot 3' });
-  expect(silent.view.last?.reasons).toEqual([code('UPDATE_ROLLED_BACK')]);
-});
+    // The same boot still; then one that kept it, and one that went back.
+    expect((await box()).view).toMatchObject({ state: 'installed', last: { outcome: 'trial' } });
+    const kept = await box({ version: '1.1.0', bootId: 'boot 2' });
+    expect(kept.view).toMatchObject({
+      state: 'idle',
+      last: { version: '1.1.0', outcome: 'succeeded', reasons: [] },
+    });
+    const reason = { code: 'GATE_NO_FRAME', message: 'No camera gives pictures.', advice: '' } as const;
+    const back = await box({ bootId: 'boot 3', reasons: [reason] });
+    expect(back.view.last).toMatchObject({ version: '1.1.0', outcome: 'rolled_back', reasons: [reason] });
+    const silent = await box({ bootId: 'boot 3' });
+    expect(silent.view.last?.reasons).toEqual([code('UPDATE_ROLLED_BACK')]);
+  },
+);
 
 test('the newest bundle for this board on a USB stick is taken', async () => {
   const stick = join(folder, 'media', 'stick', 'spyoncino');

@@ -1,11 +1,17 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { applyProvision, defaultHostName, FILE_NAMES, filesOf, readProvision } from '../../../device/provision/index.ts';
+import {
+  applyProvision,
+  defaultHostName,
+  FILE_NAMES,
+  filesOf,
+  readProvision,
+} from '../../../device/provision/index.ts';
 
 const KEY = `ssh-ed25519 ${'A'.repeat(68)} ada@laptop`;
 const SECRET = 'correct horse battery';
@@ -25,13 +31,15 @@ beforeEach(async () => {
 afterEach(() => rm(join(boot, '..'), { recursive: true }));
 
 const put = (name: string, content: string | Uint8Array) => writeFile(join(boot, name), content);
-const apply = () => applyProvision({ from: boot, root });
+const apply = () => applyProvision({ from: boot, root, checkConfig: async () => {} });
 const written = (path: string) => readFile(join(root, path), 'utf8');
 
 async function tree(): Promise<Record<string, string>> {
   const names = await readdir(root, { recursive: true, withFileTypes: true });
   const files = names.filter((entry) => entry.isFile()).map(({ name, parentPath }) => join(parentPath, name));
-  return Object.fromEntries(await Promise.all(files.map(async (path) => [path, await readFile(path, 'utf8')])));
+  return Object.fromEntries(
+    await Promise.all(files.map(async (path) => [path, await readFile(path, 'utf8')])),
+  );
 }
 
 test('our own file sets up everything', async () => {
@@ -63,7 +71,9 @@ secrets: { outputs: { telegram: { token: "1:a" } } }
   }
   expect(await written('etc/spyoncino/authorized_keys')).toBe(`${KEY}\n`);
   expect(await readlink(join(root, 'etc/localtime'))).toBe('/usr/share/zoneinfo/Europe/Berlin');
-  expect(parse(await written('etc/spyoncino/config.yaml'))).toEqual({ cameras: [{ camera_id: 'porch', usb_port: 'auto' }] });
+  expect(parse(await written('etc/spyoncino/config.yaml'))).toEqual({
+    cameras: [{ camera_id: 'porch', usb_port: 'auto' }],
+  });
 });
 
 test('what Raspberry Pi Imager writes for Bookworm is understood', () => {
@@ -154,7 +164,10 @@ test('ours counts before the others, thing by thing', () => {
 test('a script of an older Imager is not run, and the box says what to do', async () => {
   await put('firstrun.sh', '#!/bin/bash\nrm -rf /\n');
   const applied = await apply();
-  expect(applied).toMatchObject({ outcome: 'refused', provision: { problems: [{ code: 'PROVISION_FOREIGN' }] } });
+  expect(applied).toMatchObject({
+    outcome: 'refused',
+    provision: { problems: [{ code: 'PROVISION_FOREIGN' }] },
+  });
   expect(Object.keys(await tree())).toEqual([join(root, 'etc/machine-id')]);
 });
 
@@ -162,7 +175,11 @@ test('what is wrong is named without the secret, and then nothing is applied', a
   const wrong = {
     'short password': ['wifi: { ssid: home, password: short12 }', 'wifi.0.password', 'short12'],
     'password of two lines': [`wifi: { ssid: home, password: "${SECRET}\\n}" }`, 'wifi.0.password', SECRET],
-    'long name of a network': [`wifi: { ssid: ${'x'.repeat(33)}, password: ${SECRET} }`, 'wifi.0.ssid', SECRET],
+    'long name of a network': [
+      `wifi: { ssid: ${'x'.repeat(33)}, password: ${SECRET} }`,
+      'wifi.0.ssid',
+      SECRET,
+    ],
     'host name': ['hostname: "a b"', 'hostName', null],
     'time zone': ['timezone: ../../etc/passwd', 'timeZone', null],
     'key with a command': [`ssh_key: 'command="id" ${KEY}'`, 'sshKeys.0', null],
@@ -228,12 +245,24 @@ test('a disk that takes nothing is said, and nothing counts as applied', async (
 const texts = fc.oneof(
   fc.string({ unit: 'binary' }),
   fc.json(),
-  fc.record({ hostname: fc.anything(), wifi: fc.anything(), ssh_keys: fc.anything(), config: fc.anything() }).map((value) => JSON.stringify(value) ?? ''),
-  fc.constantFrom('a: &a [*a]\n', 'a: &a {b: 1}\nc: *a\n', '[wlan]\nssid = 1\n', 'wifis: {w: {access-points: {"": }}}\n', '%', '\uFEFFhostname: x\n'),
+  fc
+    .record({ hostname: fc.anything(), wifi: fc.anything(), ssh_keys: fc.anything(), config: fc.anything() })
+    .map((value) => JSON.stringify(value) ?? ''),
+  fc.constantFrom(
+    'a: &a [*a]\n',
+    'a: &a {b: 1}\nc: *a\n',
+    '[wlan]\nssid = 1\n',
+    'wifis: {w: {access-points: {"": }}}\n',
+    '%',
+    '\uFEFFhostname: x\n',
+  ),
 );
 const anyFiles = fc.dictionary(
   fc.constantFrom(...FILE_NAMES),
-  fc.oneof(fc.uint8Array({ maxLength: 300 }), texts.map((text) => new Uint8Array(Buffer.from(text)))),
+  fc.oneof(
+    fc.uint8Array({ maxLength: 300 }),
+    texts.map((text) => new Uint8Array(Buffer.from(text))),
+  ),
 );
 
 test('whatever bytes lie there: never a crash, and never a plan beside a problem that is applied', () => {
@@ -269,7 +298,11 @@ test('whatever bytes lie there, applied to a real folder: all or nothing', async
   );
 });
 
-const printable = fc.string({ unit: fc.integer({ min: 32, max: 126 }).map((at) => String.fromCharCode(at)), minLength: 8, maxLength: 63 });
+const printable = fc.string({
+  unit: fc.integer({ min: 32, max: 126 }).map((at) => String.fromCharCode(at)),
+  minLength: 8,
+  maxLength: 63,
+});
 
 test('any name and password of a network stand in one block, as they are', () => {
   fc.assert(
@@ -288,12 +321,26 @@ test('any name and password of a network stand in one block, as they are', () =>
   );
 });
 
+test('a first configuration that the agent would refuse is not applied', async () => {
+  await put('spyoncino.yaml', 'hostname: porch\nconfig: { camras: [] }\n');
+  const argv = ['device/main.ts', 'first-boot', '--from', boot, '--root', root, '--json'];
+  const { status, stdout } = spawnSync(process.execPath, argv, { encoding: 'utf8' });
+  expect(status).toBe(1);
+  expect(JSON.parse(stdout)).toMatchObject({ outcome: 'refused', problems: [{ code: 'CONFIG_INVALID' }] });
+  expect(stdout).toContain('camras');
+  expect(Object.keys(await tree())).toEqual([join(root, 'etc/machine-id')]);
+});
+
 test('the verb says what it did, without secrets', async () => {
   await put('spyoncino.yaml', `hostname: porch\nwifi: { ssid: home, password: "${SECRET}" }\n`);
   const run = () =>
-    execFileSync(process.execPath, ['device/main.ts', 'first-boot', '--from', boot, '--root', root, '--json'], {
-      encoding: 'utf8',
-    });
+    execFileSync(
+      process.execPath,
+      ['device/main.ts', 'first-boot', '--from', boot, '--root', root, '--json'],
+      {
+        encoding: 'utf8',
+      },
+    );
   const said = run();
   expect(JSON.parse(said)).toMatchObject({ outcome: 'applied', sources: ['spyoncino.yaml'], wifi: 1 });
   expect(said).not.toContain(SECRET);
