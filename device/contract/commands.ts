@@ -188,7 +188,7 @@ export const COMMANDS = {
   'update.check': {
     about:
       'Whether there is something newer, and what; `source` is an address, a file on the box, or `usb`, else system.updates.source.',
-    role: 'operator',
+    role: 'admin',
     target: null,
     arguments: z.strictObject({ source: updateSource }),
   },

@@ -2,12 +2,15 @@
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { startAgent } from '../harness/agent.ts';
 import { outcomes, reasonOf, runGate } from '../harness/health-gate.ts';
 import { createLoopDisk, requireLoopDisks, unmountAll, type LoopDisk } from '../harness/loop-disk.ts';
 
 await requireLoopDisks();
+
+/** A verdict of failure takes its time. */
+vi.setConfig({ testTimeout: 180_000 });
 
 const camera = { camera_id: 'porch', test_pattern: true, detection: { enabled: false } };
 

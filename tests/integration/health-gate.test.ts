@@ -5,13 +5,21 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { GateRun } from '../../device/gate/index.ts';
 import { startAgent } from '../harness/agent.ts';
 import { freePort } from '../harness/free-port.ts';
 import { outcomes, reasonOf, runGate as gate } from '../harness/health-gate.ts';
 
-const camera = { camera_id: 'porch', test_pattern: true, detection: { enabled: false } };
+/** Each of these starts agents and looks for many seconds. */
+vi.setConfig({ testTimeout: 180_000 });
+
+const camera = {
+  camera_id: 'porch',
+  test_pattern: true,
+  detection: { enabled: false },
+  recording: { post_seconds: 1 },
+};
 
 let folder: string;
 beforeEach(async () => {
