@@ -37,7 +37,9 @@ const logs = fc.array(step, { maxLength: 24 }).map((steps): readonly DiskOp[] =>
 async function leftBy(ops: readonly DiskOp[], cut: ReturnType<typeof cutPower>): Promise<Buffer> {
   const disk = Buffer.alloc(SECTORS * SECTOR_BYTES);
   await applyCut(ops, cut, async ({ at, length }: Written) => Buffer.alloc(length, at + 1), {
-    write: async (offset, data) => void disk.set(data, offset),
+    async write(offset, data) {
+      disk.set(data, offset);
+    },
   });
   return disk;
 }
