@@ -8,7 +8,7 @@ import { complaint, parse, type Verb } from './verb.ts';
 
 export const verb: Verb = {
   help: `
-usage: spyoncino first-boot --from DIR --root DIR [--json]
+usage: spyoncino first-boot --from DIR --root DIR [--config-dir DIR] [--json]
 
 Applies the settings that lie on the boot partition: spyoncino.yaml, or what Raspberry Pi Imager put there (custom.toml,
 rpi-preseed.toml, user-data with network-config). Host name, Wi-Fi, SSH keys, time zone, locale, first configuration.
@@ -16,6 +16,7 @@ For a unit of the image, before the network is there. Applies the same settings 
 
   --from DIR  the boot partition
   --root DIR  the system to set up
+  --config-dir DIR  the agent's configuration, where it is not etc/spyoncino below the root
   --json      what was done, as one JSON object
 
 Exit code 0: applied, now or before; 1: nothing was applied, and why; 2: command line not understood.
@@ -24,12 +25,18 @@ Exit code 0: applied, now or before; 1: nothing was applied, and why; 2: command
     const { values } = parse(argv, {
       from: { type: 'string' },
       root: { type: 'string' },
+      'config-dir': { type: 'string' },
       json: { type: 'boolean', default: false },
     });
     const { from, json, root } = values;
     if (from === undefined || root === undefined)
       throw new CodedError('USAGE', 'first-boot takes --from and --root');
-    const applied = await applyProvision({ from: resolve(from), root: resolve(root), checkConfig });
+    const applied = await applyProvision({
+      from: resolve(from),
+      root: resolve(root),
+      configDir: values['config-dir'] === undefined ? null : resolve(values['config-dir']),
+      checkConfig,
+    });
     const { notes, plan, problems, sources } = applied.provision;
     const wrote = applied.outcome === 'refused' ? [] : applied.wrote;
     if (json) {

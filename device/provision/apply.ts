@@ -1,4 +1,4 @@
-import { chmod, lstat, mkdir, open, readFile, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { chown, lstat, mkdir, open, readFile, readlink, rename, rm, stat, symlink } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
@@ -12,6 +12,8 @@ export interface ApplyOptions {
   readonly from: string;
   /** The system that is set up; `/`, or that of a test. */
   readonly root: string;
+  /** Of the agent; null: below the root. Files in it belong to whom it belongs. */
+  readonly configDir: string | null;
   /** Throws what is wrong with a first configuration, as texts of config.yaml and secrets.yaml. */
   readonly checkConfig: (config: string, secrets: string) => Promise<void>;
 }
@@ -34,7 +36,7 @@ const MARKER = 'var/lib/spyoncino/first-boot.json';
  *
  * @throws CodedError PROVISION_FAILED
  */
-export async function applyProvision({ checkConfig, from, root }: ApplyOptions): Promise<Applied> {
+export async function applyProvision({ checkConfig, configDir, from, root }: ApplyOptions): Promise<Applied> {
   try {
     const bytes = await readFiles(from);
     const read = readProvision(bytes);
@@ -45,12 +47,21 @@ export async function applyProvision({ checkConfig, from, root }: ApplyOptions):
     if (provision.problems.length > 0) return { outcome: 'refused', provision };
     const digest = digestOf(bytes);
     if ((await readMarker(root)) === digest) return { outcome: 'unchanged', provision, wrote: [] };
-    const machineId = await readFile(join(root, 'etc/machine-id'), 'utf8').catch(() => '');
+    // A root that holds nothing but what is written here has none of its own.
+    const machineId = await readFile(join(root, 'etc/machine-id'), 'utf8').catch(() =>
+      readFile('/etc/machine-id', 'utf8').catch(() => ''),
+    );
+    const folders = { system: root, config: configDir ?? join(root, 'etc/spyoncino') };
     const files = filesOf(provision.plan, machineId);
-    for (const file of files) await write(root, file);
+    for (const file of files) await write(folders, file);
     if (provision.plan.timeZone !== null) await setTimeZone(root, provision.plan.timeZone);
-    await write(root, { path: MARKER, mode: 0o644, content: `${JSON.stringify({ schema: 1, digest })}\n` });
-    return { outcome: 'applied', provision, wrote: files.map(({ path }) => path) };
+    const content = `${JSON.stringify({ schema: 1, digest })}\n`;
+    await write(folders, { place: 'system', path: MARKER, mode: 0o644, content });
+    return {
+      outcome: 'applied',
+      provision,
+      wrote: files.map(({ path, place }) => join(folders[place], path)),
+    };
   } catch (error) {
     throw CodedError.from(error, 'PROVISION_FAILED');
   }
@@ -97,11 +108,17 @@ async function readMarker(root: string): Promise<string | null> {
   }
 }
 
-async function write(root: string, { content, mode, path }: PlannedFile): Promise<void> {
-  const target = join(root, path);
+async function write(
+  folders: Readonly<Record<PlannedFile['place'], string>>,
+  { content, mode, path, place }: PlannedFile,
+): Promise<void> {
+  const target = join(folders[place], path);
   await makeDirectoryDurable(dirname(target));
   await replaceFile(target, content, mode);
-  await chmod(target, mode);
+  if (place === 'system') return;
+  // The agent reads it, and is not root as we are.
+  const { gid, uid } = await stat(folders.config);
+  await chown(target, uid, gid);
 }
 
 async function setTimeZone(root: string, timeZone: string): Promise<void> {

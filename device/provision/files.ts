@@ -3,7 +3,9 @@ import { stringify } from 'yaml';
 import type { ProvisionPlan } from './plan.ts';
 
 export interface PlannedFile {
-  /** Below the root. */
+  /** Of the agent's configuration, or of the rest of the system. */
+  readonly place: 'config' | 'system';
+  /** Below the root; of the configuration: in its folder. */
   readonly path: string;
   readonly mode: number;
   readonly content: string;
@@ -19,7 +21,12 @@ export const defaultHostName = (machineId: string): string =>
 /** What has to be written so that `plan` holds, secrets with a mode that only root may read. Pure. */
 export function filesOf(plan: ProvisionPlan, machineId: string): readonly PlannedFile[] {
   const hostName = (plan.hostName ?? defaultHostName(machineId)).toLowerCase();
-  const file = (path: string, content: string, mode = 0o644): PlannedFile => ({ path, content, mode });
+  const file = (path: string, content: string, mode = 0o644): PlannedFile => ({
+    ...{ place: 'system', path, content, mode },
+  });
+  const ofAgent = (path: string, content: string, mode: number): PlannedFile => ({
+    ...{ place: 'config', path, content, mode },
+  });
   return [
     file('etc/hostname', `${hostName}\n`),
     file(
@@ -35,11 +42,9 @@ export function filesOf(plan: ProvisionPlan, machineId: string): readonly Planne
           file(`etc/systemd/network/25-${WIRELESS}.network`, NETWORK),
         ]),
     // Whether SSH runs at all follows from this file: its unit has ConditionPathExists.
-    ...(plan.sshKeys.length === 0
-      ? []
-      : [file('etc/spyoncino/authorized_keys', `${plan.sshKeys.join('\n')}\n`, 0o600)]),
-    ...(plan.config === null ? [] : [file('etc/spyoncino/config.yaml', stringify(plan.config), 0o640)]),
-    ...(plan.secrets === null ? [] : [file('etc/spyoncino/secrets.yaml', stringify(plan.secrets), 0o600)]),
+    ...(plan.sshKeys.length === 0 ? [] : [ofAgent('authorized_keys', `${plan.sshKeys.join('\n')}\n`, 0o600)]),
+    ...(plan.config === null ? [] : [ofAgent('config.yaml', stringify(plan.config), 0o640)]),
+    ...(plan.secrets === null ? [] : [ofAgent('secrets.yaml', stringify(plan.secrets), 0o600)]),
   ];
 }
 

@@ -1,5 +1,16 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  chown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -31,7 +42,7 @@ beforeEach(async () => {
 afterEach(() => rm(join(boot, '..'), { recursive: true }));
 
 const put = (name: string, content: string | Uint8Array) => writeFile(join(boot, name), content);
-const apply = () => applyProvision({ from: boot, root, checkConfig: async () => {} });
+const apply = () => applyProvision({ from: boot, root, configDir: null, checkConfig: async () => {} });
 const written = (path: string) => readFile(join(root, path), 'utf8');
 
 async function tree(): Promise<Record<string, string>> {
@@ -234,6 +245,20 @@ test('an attempt that was cut short is done again, whole', async () => {
   expect(await tree()).toEqual(whole);
 });
 
+test('the configuration may be elsewhere, and belongs to whom that folder belongs', async () => {
+  const configDir = join(boot, '../config');
+  await mkdir(configDir);
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) await chown(configDir, 12_345, 12_346);
+  await put('spyoncino.yaml', `ssh_key: ${KEY}\nconfig: {}\nsecrets: {}\n`);
+  await applyProvision({ from: boot, root, configDir, checkConfig: async () => {} });
+  for (const name of ['authorized_keys', 'config.yaml', 'secrets.yaml']) {
+    const { gid, uid } = await stat(join(configDir, name));
+    if (isRoot) expect([uid, gid]).toEqual([12_345, 12_346]);
+  }
+  expect(Object.keys(await tree())).not.toContain(join(root, 'etc/spyoncino/config.yaml'));
+});
+
 test('a disk that takes nothing is said, and nothing counts as applied', async () => {
   await put('spyoncino.yaml', 'hostname: porch\n');
   await writeFile(join(root, 'var'), 'not a folder');
@@ -270,8 +295,10 @@ test('whatever bytes lie there: never a crash, and never a plan beside a problem
     fc.property(anyFiles, (files) => {
       const { plan, problems } = readProvision(new Map(Object.entries(files)));
       for (const { code } of problems) expect(code).toMatch(/^PROVISION_/);
-      for (const { content, path } of filesOf(plan, 'machine')) {
-        expect(path).toMatch(/^etc\/[\w./-]+$/);
+      for (const { content, path, place } of filesOf(plan, 'machine')) {
+        expect(path).toMatch(
+          place === 'system' ? /^etc\/[\w./-]+$/ : /^(?:authorized_keys|config\.yaml|secrets\.yaml)$/,
+        );
         expect(path).not.toContain('..');
         // One line more than were meant would be another setting.
         if (path === 'etc/hostname') expect(content).toMatch(/^[a-z0-9-]+\n$/);
