@@ -35,6 +35,7 @@ import { StorageDesk } from './storage-desk.ts';
 import { openSurfaces, type Surfaces } from './surfaces.ts';
 import { hostNames, Tls } from './tls/index.ts';
 import { troubled } from './troubled.ts';
+import { openUpdater } from './update-desk.ts';
 import { UploadDesk } from './upload-desk.ts';
 
 export interface AppOptions {
@@ -279,6 +280,13 @@ export async function startApp(options: AppOptions): Promise<App> {
   );
   const status = building.use(new StatusDesk({ modules, broker, library, bus, clock, log }));
 
+  const updater = await openUpdater({
+    ...{ stateDir, env, bus, clock, log },
+    defaultSource: () => config.current.settings.updates.source,
+    recording: () => cameras.desks.find((desk) => desk.hasOpenEvent)?.state.camera_id ?? null,
+  });
+  building.defer(() => updater.stop());
+
   building.use(config);
   const botAccess = await BotAccess.open(stateDir, settings.outputs.notify.bot, clock, log);
   const door = new CommandDoor({
@@ -292,6 +300,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       status,
       uploads,
       gpio,
+      updater,
       config,
       toggleScenario:
         tester &&
@@ -335,6 +344,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   staged('inputs', () => cameras.stop());
   chat.start();
   status.start();
+  await updater.start();
   const changeable = {
     ...{ broker, cameras, chat, detector, gpio, notify, original, uploads, tellConsumers },
     storage: storageDesk,

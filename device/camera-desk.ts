@@ -161,6 +161,10 @@ export class CameraDesk {
   }
 
   /** How it is now. */
+  get hasOpenEvent(): boolean {
+    return this.#openEvents.size > 0;
+  }
+
   get state(): Payload<'status.camera.*'> {
     return this.#state;
   }

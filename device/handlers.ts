@@ -10,6 +10,8 @@ import type { BotAccess, Notify } from './notify/index.ts';
 import type { ConfigKeeper, UpdateResult } from './settings/index.ts';
 import type { StatusDesk } from './status-desk.ts';
 import type { StorageDesk } from './storage-desk.ts';
+import { slotsPayload, targetPayload, viewPayload } from './update-desk.ts';
+import type { Updater } from './update/index.ts';
 import type { UploadDesk } from './upload-desk.ts';
 
 export interface HandlersOptions {
@@ -22,6 +24,7 @@ export interface HandlersOptions {
   readonly status: Pick<StatusDesk, 'health'>;
   readonly uploads: UploadDesk;
   readonly gpio: GpioDesk;
+  readonly updater: Updater;
   readonly config: ConfigKeeper;
   /** null while the resilience tester is not loaded. */
   readonly toggleScenario: ((name: string, enabled: boolean) => void) | null;
@@ -173,6 +176,21 @@ export function createHandlers(o: HandlersOptions): Handlers {
     },
     'config.rollback': async ({ arguments: { fingerprint }, caller }) =>
       updated(await o.config.rollback({ author: caller.user, fingerprint })),
+
+    'update.check': async ({ arguments: { source } }) => {
+      const { isNewer, target } = await o.updater.check(source ?? null);
+      return { ...targetPayload(target), running: o.updater.view.version, newer: isNewer };
+    },
+    'update.install': async ({ arguments: { source, ...how } }) =>
+      targetPayload(await o.updater.install({ source: source ?? null, ...how })),
+    'update.status': async () => ({
+      ...viewPayload(o.updater.view),
+      system: slotsPayload(await o.updater.slots()),
+    }),
+    'update.rollback': async ({ arguments: how }) => {
+      const { bootName, version } = await o.updater.rollback(how);
+      return { slot: bootName, version };
+    },
 
     'resilience.toggle': ({ arguments: { name, enabled } }) => {
       if (!o.toggleScenario) {

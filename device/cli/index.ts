@@ -34,6 +34,18 @@ const VERBS: Readonly<Record<string, { summary: string; load(): Promise<{ verb: 
     load: () => import('./config.ts'),
   },
   models: { summary: 'list, add, verify and measure detection models', load: () => import('./models.ts') },
+  update: {
+    summary: 'a new version for a flashed box: check, install, status, rollback',
+    load: () => import('./update.ts'),
+  },
+  'health-gate': {
+    summary: 'prove that the recorder does its work, before a new version is kept',
+    load: () => import('./health-gate.ts'),
+  },
+  'first-boot': {
+    summary: 'apply the settings that lie on the boot partition, once',
+    load: () => import('./first-boot.ts'),
+  },
   verify: {
     summary: 'prove that footage was not altered, and where it stands in the chain',
     load: () => import('./verify.ts'),
@@ -86,7 +98,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 }
 
 function overview(): string {
-  const lines = Object.entries(VERBS).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`);
+  const lines = Object.entries(VERBS).map(([name, { summary }]) => `  ${name.padEnd(11)} ${summary}`);
   return `spyoncino — a camera appliance that never loses a finished second
 
 usage: spyoncino <verb> [options]

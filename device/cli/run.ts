@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -108,7 +109,10 @@ async function runAgent(
       log,
       paused,
       certsDir: resolve(process.env.SPYONCINO_CERTS_DIR || join(load.configDir, 'certs')),
-      onSetupCode: (code) => void (setupCode = code),
+      onSetupCode(code) {
+        setupCode = code;
+        tellOwnerCode(code, process.env.RUNTIME_DIRECTORY, log);
+      },
     });
     try {
       await Promise.race([app.settled, stopped]);
@@ -123,6 +127,16 @@ async function runAgent(
     process.off('SIGINT', onSignal);
     process.off('SIGTERM', onSignal);
     process.off('SIGHUP', onReload);
+  }
+}
+
+/** For whoever shows it on a screen or puts it where the owner finds it; only on this machine, and gone with the agent. */
+function tellOwnerCode(code: string, runtimeDir: string | undefined, log: Log): void {
+  if (runtimeDir === undefined) return;
+  try {
+    writeFileSync(join(runtimeDir, 'owner-code'), `${code}\n`, { mode: 0o600 });
+  } catch (error) {
+    log.warn({ err: error }, 'the code for the owner stands in the log alone');
   }
 }
 

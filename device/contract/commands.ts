@@ -19,6 +19,7 @@ interface CommandSpec {
 const none = z.strictObject({});
 const hours = z.number().int().min(1).max(168).default(24);
 const utcMs = z.number();
+const updateSource = z.string().regex(/\S/).max(2048).optional();
 
 export const COMMANDS = {
   'pipeline.pause': {
@@ -202,6 +203,37 @@ export const COMMANDS = {
     role: 'admin',
     target: null,
     arguments: z.strictObject({ fingerprint: z.string().regex(/^[0-9a-f]{6,64}$/) }),
+  },
+  'update.check': {
+    about:
+      'Whether there is something newer, and what; `source` is an address, a file on the box, or `usb`, else system.updates.source.',
+    role: 'admin',
+    target: null,
+    arguments: z.strictObject({ source: updateSource }),
+  },
+  'update.install': {
+    about:
+      'Installs a newer version into the other slot and starts it; how far it is: status.update. Not while an event is recorded, unless `now`. `stream`: fetches only what differs, without a copy.',
+    role: 'admin',
+    target: null,
+    arguments: z.strictObject({
+      source: updateSource,
+      now: z.boolean().default(false),
+      stream: z.boolean().default(false),
+      reboot: z.boolean().default(true),
+    }),
+  },
+  'update.status': {
+    about: 'How far an update is, what came of the last one, and what is in the slots.',
+    role: 'viewer',
+    target: null,
+    arguments: none,
+  },
+  'update.rollback': {
+    about: 'Back to the version in the other slot. Not while an event is recorded, unless `now`.',
+    role: 'admin',
+    target: null,
+    arguments: z.strictObject({ now: z.boolean().default(false), reboot: z.boolean().default(true) }),
   },
   'resilience.toggle': {
     about: 'Arms or disarms a scenario of the resilience tester.',

@@ -669,6 +669,147 @@ export const ERRORS = {
     means: 'A message does not match the schema of its topic.',
     advice: 'Please report it with the log.',
   },
+  UPDATE_NOT_AN_IMAGE: {
+    fault: 'operator',
+    means: 'This is not a box that was flashed with our image, so it does not update itself.',
+    advice: 'Update it the way it was installed: see the message, and the runbook "Update".',
+  },
+  UPDATE_SOURCE_MISSING: {
+    fault: 'operator',
+    means: 'Nothing says where updates come from.',
+    advice: 'Name an address or a file, `usb`, or set system.updates.source in config.yaml.',
+  },
+  UPDATE_NOT_FOUND: {
+    fault: 'operator',
+    means: 'There is no bundle at this place.',
+    advice: 'Check the address, or that the USB stick is plugged in and has a .raucb file on it.',
+  },
+  UPDATE_UNREACHABLE: {
+    fault: 'peer',
+    means: 'The server with the update cannot be reached, or the connection broke.',
+    advice: 'Check the network and try again: what arrived is kept, and the rest is fetched.',
+  },
+  UPDATE_CHANGED: {
+    fault: 'peer',
+    means: 'The server has another bundle now than the one that was begun.',
+    advice: 'Try again: it is fetched from the start.',
+  },
+  UPDATE_UNSIGNED: {
+    fault: 'operator',
+    means: 'The bundle is not signed by whom this box trusts.',
+    advice: 'Get it from where the image came from. It was not installed.',
+  },
+  UPDATE_TRUNCATED: {
+    fault: 'operator',
+    means: 'The file is not a whole bundle.',
+    advice: 'Copy or fetch it again, and compare its checksum. It was not installed.',
+  },
+  UPDATE_WRONG_BOARD: {
+    fault: 'operator',
+    means: 'The bundle is for another kind of board.',
+    advice: 'Get the one for this board. It was not installed.',
+  },
+  UPDATE_OLDER: {
+    fault: 'operator',
+    means: 'The bundle is older than what runs here.',
+    advice: 'To go back to the version from before: `spyoncino update rollback`.',
+  },
+  UPDATE_NO_SPACE: {
+    fault: 'operator',
+    means: 'There is not enough room on the data partition for the update.',
+    advice: 'Let older footage go (`storage.cleanup`), install it from a USB stick, or use --stream.',
+  },
+  UPDATE_RECORDING: {
+    fault: 'operator',
+    means: 'An event is being recorded now.',
+    advice: 'Try again when it is over, or say `--now`.',
+  },
+  UPDATE_RUNNING: {
+    fault: 'peer',
+    means: 'An update is being done already.',
+    advice: '`spyoncino update status` says how far it is.',
+  },
+  UPDATE_NO_WAY_BACK: {
+    fault: 'operator',
+    means: 'There is no other version on this box that would start.',
+    advice: 'Flash the card with the image of the version that you want; keep the data partition.',
+  },
+  UPDATE_ROLLED_BACK: {
+    fault: 'operator',
+    means: 'The new version did not do its work, so the box went back to the one from before.',
+    advice: 'Read in the message why. Another version, or the same one later, may be installed.',
+  },
+  UPDATE_FAILED: {
+    fault: 'internal',
+    means: 'The update failed in a way we have no better word for; what runs here was not touched.',
+    advice: 'Try again; if it repeats, report it with the log of rauc.service.',
+  },
+  GATE_AGENT_SILENT: {
+    fault: 'internal',
+    means: 'The agent did not answer on its bus.',
+    advice: 'Look at the log of the agent.',
+  },
+  GATE_AGENT_CRASHES: {
+    fault: 'internal',
+    means: 'The agent ends again and again.',
+    advice: 'Look at the log of the agent.',
+  },
+  GATE_BUS_FAILED: {
+    fault: 'internal',
+    means: 'What was asked on the bus was not answered as it should be.',
+    advice: 'Look at the log of the agent.',
+  },
+  GATE_NO_FRAME: {
+    fault: 'operator',
+    means: 'No camera gives pictures.',
+    advice: 'Check power and network of the cameras; `status.camera.<id>` has the reason.',
+  },
+  GATE_NO_FRAGMENT: {
+    fault: 'operator',
+    means: 'No footage arrived on the data partition.',
+    advice: 'Check the disk: `spyoncino media`, `status.health.summary`.',
+  },
+  GATE_DATA_NOT_WRITABLE: {
+    fault: 'operator',
+    means: 'Nothing can be written to the data partition.',
+    advice: 'Check that it is mounted, not full, and that the card is well.',
+  },
+  GATE_API_FAILED: {
+    fault: 'internal',
+    means: 'The control API did not answer over TLS as it should.',
+    advice: 'Check certificate and port of system.control_api.',
+  },
+  GATE_SETTINGS_INVALID: {
+    fault: 'operator',
+    means: 'The configuration cannot be read by this version.',
+    advice: 'Mend the keys that the message names.',
+  },
+  PROVISION_UNREADABLE: {
+    fault: 'operator',
+    means: 'A file with settings on the boot partition cannot be read.',
+    advice: 'Check its syntax at the line in the message. Nothing of it was applied.',
+  },
+  PROVISION_INVALID: {
+    fault: 'operator',
+    means: 'A setting on the boot partition is not valid.',
+    advice: 'Mend the key that the message names. Nothing was applied.',
+  },
+  PROVISION_IGNORED: {
+    fault: 'operator',
+    means: 'A setting on the boot partition is not used here.',
+    advice: 'Nothing to do unless you count on it; the message says what serves instead.',
+  },
+  PROVISION_FOREIGN: {
+    fault: 'operator',
+    means: 'The settings on the boot partition are a script for Raspberry Pi OS, which is not run here.',
+    advice:
+      'Flash again with Raspberry Pi Imager 2 and our repository file, or put a spyoncino.yaml on the boot partition.',
+  },
+  PROVISION_FAILED: {
+    fault: 'operator',
+    means: 'The settings of the boot partition could not be written.',
+    advice: 'Check that the data partition is there and not full; it is tried again at the next start.',
+  },
   USAGE: {
     fault: 'operator',
     means: 'The command line is not understood.',

@@ -263,6 +263,8 @@ export interface Settings {
     readonly notify: NotifySettings;
   };
   readonly gpio: GpioSettings;
+  /** Where bundles come from when nobody names a place; null: nobody said. */
+  readonly updates: { readonly source: string | null };
   readonly resilience: {
     /** Whether the tester stands on the bus at all; its scenarios may then be armed at run time. */
     readonly enabled: boolean;

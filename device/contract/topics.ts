@@ -8,6 +8,7 @@ import { commandRequest } from './commands.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
 import { ARM_MODES, CHANNELS } from './notify.ts';
 import { REMOTE_KINDS } from './sync.ts';
+import { UPDATE_OUTCOMES, UPDATE_STATES } from './update.ts';
 
 const box = z.tuple([z.number(), z.number(), z.number(), z.number()]).meta({
   description: '[x1, y1, x2, y2] as fractions of the picture, origin top left',
@@ -549,6 +550,33 @@ export const TOPICS = {
       output: z.string(),
       state: z.enum(['started', 'ended']),
       end_ts: utcMs.meta({ description: 'when it is off for good' }),
+    }),
+  },
+  'status.update': {
+    about: 'How far an update of the box is, and what came of the last one.',
+    retain: true,
+    payload: z.object({
+      state: z.enum(UPDATE_STATES),
+      version: z
+        .string()
+        .nullable()
+        .meta({ description: 'of the image that runs; null where there is none' }),
+      target: z
+        .object({ version: z.string(), source: z.string(), size_bytes: z.number().int().nullable() })
+        .nullable()
+        .meta({ description: 'what is being looked at, fetched or installed' }),
+      received_bytes: z.number().int().nullable(),
+      progress: z.number().min(0).max(1).nullable().meta({ description: 'of what the state says' }),
+      error: errorReport.nullable().meta({ description: 'why the last attempt failed' }),
+      last: z
+        .object({
+          version: z.string(),
+          installed_ts: utcMs,
+          outcome: z.enum(UPDATE_OUTCOMES),
+          reasons: z.array(errorReport),
+        })
+        .nullable()
+        .meta({ description: 'what was installed last; `trial`: not restarted or not confirmed yet' }),
     }),
   },
   'status.shutdown.progress': {

@@ -1,5 +1,6 @@
 /** Who is told of what. Pure. */
 import type { ArmMode, IncidentEvent, RouteSettings } from '../contract/notify.ts';
+import { GATE_LABEL } from '../contract/update.ts';
 
 /** How things stood when an event began. */
 export interface Standing {
@@ -18,6 +19,7 @@ export function fits(route: RouteSettings, { label, cameraId, zones }: IncidentE
 
 /** Nothing is told while nobody is to be disturbed. */
 export function isTold(route: RouteSettings, event: IncidentEvent, standing: Standing): boolean {
+  if (event.label === GATE_LABEL) return false;
   if (standing.mode === 'disarmed' || standing.isMuted) return false;
   if (route.armModes.length > 0 && !route.armModes.includes(standing.mode)) return false;
   if (route.hours.length > 0 && !standing.isWithin(route.hours)) return false;

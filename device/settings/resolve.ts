@@ -53,6 +53,7 @@ export function resolveSettings(config: Config, secrets: Secrets, around: Surrou
       notify: resolveNotify(config, secrets, around.configDir),
     },
     gpio: resolveGpio(config.gpio),
+    updates: { source: system.updates.source ?? null },
     resilience: {
       enabled: system.resilience.enabled,
       scenarios: system.resilience.scenarios.map(

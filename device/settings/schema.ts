@@ -242,6 +242,18 @@ export const config = z.strictObject({
       confirm_seconds: whole(0, 3600)
         .default(60)
         .meta(help('A change is taken back when what it touched is worse off within this time')),
+      updates: z
+        .strictObject({
+          source: words
+            .max(2048)
+            .nullish()
+            .meta(
+              help(
+                'Where a flashed box finds bundles: an address, a file, or `usb`; `{compatible}` stands for the kind of board',
+              ),
+            ),
+        })
+        .prefault({}),
       resilience: z
         .strictObject({
           enabled: z

@@ -19,7 +19,7 @@ const spyoncino = (...args: string[]): Promise<Outcome> =>
 test('help names every verb, and every verb explains itself', async () => {
   const overview = await spyoncino('--help');
   expect(overview.code).toBe(0);
-  const verbs = [...overview.stdout.matchAll(/^ {2}(\w+) {2,}\S/gm)].map(([, verb]) => verb!);
+  const verbs = [...overview.stdout.matchAll(/^ {2}([\w-]+) +\S/gm)].map(([, verb]) => verb!);
   expect(verbs).toEqual([
     'run',
     'analyze',
@@ -31,6 +31,9 @@ test('help names every verb, and every verb explains itself', async () => {
     'fsck',
     'config',
     'models',
+    'update',
+    'health-gate',
+    'first-boot',
     'verify',
     'remote',
     'keys',

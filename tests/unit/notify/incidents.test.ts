@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { IncidentEvent, Notice } from '../../../device/contract/notify.ts';
 import { bestOf, digested, incidentOf, NOTHING, withEvent } from '../../../device/notify/incidents.ts';
 import { nextSend } from '../../../device/notify/plan.ts';
+import { GATE_LABEL } from '../../../device/contract/update.ts';
 import { isTold } from '../../../device/notify/routing.ts';
 import { folded, newNotice } from '../../../device/notify/steps.ts';
 
@@ -76,6 +77,7 @@ test.each([
   const event = one({ zones: ['door'] });
   expect(isTold(route, event, standing)).toBe(expected);
   expect(isTold(route, event, { ...standing, mode: 'disarmed' })).toBe(false);
+  expect(isTold(route, { ...event, label: GATE_LABEL }, standing)).toBe(false);
   expect(isTold(route, event, { ...standing, isMuted: true })).toBe(false);
 });
 
