@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { applyChange } from './apply-change.ts';
+import { balenaFrom } from './balena/index.ts';
 import {
   createBus,
   homeAssistantMessages,
@@ -260,6 +261,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         ...(surfaces?.modules ?? []),
         ...notify.modules,
         ...gpio.modules,
+        ...(balena ? [balena.module] : []),
         ...(bot ? [bot.module] : []),
         ...bridgeModule(broker),
         ...(tester
@@ -280,10 +282,14 @@ export async function startApp(options: AppOptions): Promise<App> {
   );
   const status = building.use(new StatusDesk({ modules, broker, library, bus, clock, log }));
 
+  const recording = (): string | null =>
+    cameras.desks.find((desk) => desk.hasOpenEvent)?.state.camera_id ?? null;
+  const balena = balenaFrom({ env, version, recording, health: () => status.summary().status, clock, log });
+  building.defer(() => balena?.stop());
   const updater = await openUpdater({
     ...{ stateDir, env, bus, clock, log },
     defaultSource: () => config.current.settings.updates.source,
-    recording: () => cameras.desks.find((desk) => desk.hasOpenEvent)?.state.camera_id ?? null,
+    recording,
   });
   building.defer(() => updater.stop());
 
@@ -344,6 +350,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   staged('inputs', () => cameras.stop());
   chat.start();
   status.start();
+  balena?.start();
   await updater.start();
   const changeable = {
     ...{ broker, cameras, chat, detector, gpio, notify, original, uploads, tellConsumers },

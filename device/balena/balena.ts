@@ -12,7 +12,7 @@ export interface BalenaOptions {
   readonly version: string;
   /** Which camera records an event now; null: none. */
   readonly recording: () => string | null;
-  /** How the agent is, without us. */
+  /** How the agent is. */
   readonly health: () => Exclude<ModuleStatus, 'disabled'>;
   /** For tests. */
   readonly lockPath?: string;

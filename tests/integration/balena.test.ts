@@ -8,8 +8,10 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { balenaFrom, type Balena } from '../../device/balena/index.ts';
+import type { Payload } from '../../device/contract/topics.ts';
 import { systemClock } from '../../device/kernel/clock.ts';
 import { startSupervisor, type SupervisorDouble } from '../doubles/balena-supervisor.ts';
+import { startAgent } from '../harness/agent.ts';
 import { composed } from '../harness/compose.ts';
 
 const exec = promisify(execFile);
@@ -133,6 +135,21 @@ test('the fleet sees version and health, and health says what the supervisor doe
     .toMatchObject({ status: 'degraded', reasons: [{ code: 'BALENA_UNREACHABLE' }] });
   supervisor.isDown = false;
   await expect.poll(() => balena.module.health().status).toBe('healthy');
+});
+
+test('an agent on such a device says so to both sides', async () => {
+  await using agent = await startAgent({
+    config: { cameras: [{ camera_id: 'porch', test_pattern: true, detection: { enabled: false } }] },
+    env: { BALENA: '1', BALENA_SUPERVISOR_ADDRESS: supervisor.address, BALENA_SUPERVISOR_API_KEY: KEY },
+  });
+  await expect.poll(() => Object.keys(supervisor.tags)).toEqual(['spyoncino_health', 'spyoncino_version']);
+  const told = await agent.message(
+    ({ topic, payload }) =>
+      topic === 'status.health.summary' &&
+      (payload as Payload<'status.health.summary'>).modules['modules.system.balena']?.status === 'healthy',
+  );
+  expect(JSON.stringify(told.payload)).not.toContain(KEY);
+  expect(agent.log()).not.toContain(KEY);
 });
 
 test('a supervisor without tags is asked for them once', async () => {
