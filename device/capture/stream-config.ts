@@ -101,7 +101,8 @@ function unescape(nal: Uint8Array): Uint8Array {
 /** RFC 6381 §3.3: profile, constraints and level, as bytes 1 to 3 of `avcC`. */
 const avcString = (config: Buffer): string => `avc1.${config.subarray(1, 4).toString('hex')}`;
 
-function parametersOf(codec: NalCodec, extradata: Buffer): CodecParameters {
+/** What FFmpeg needs to open a decoder. `extradata`: Annex B, or a configuration record. */
+export function parametersOf(codec: NalCodec, extradata: Buffer): CodecParameters {
   const parameters = new CodecParameters();
   parameters.alloc();
   parameters.codecType = AVMEDIA_TYPE_VIDEO;
