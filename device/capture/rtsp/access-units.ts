@@ -24,8 +24,8 @@ interface Format {
   readonly headerBytes: number;
   readonly aggregate: number;
   readonly fragment: number;
-  type(header: number): number;
-  isSlice(type: number): boolean;
+  readonly type: (header: number) => number;
+  readonly isSlice: (type: number) => boolean;
 }
 
 const FORMATS: Record<NalCodec, Format> = {
@@ -77,10 +77,11 @@ export class AccessUnits {
 
   /** In order; `timestamp` unwrapped; `gap`: packets before this one are missing. */
   push({ payload, marker }: RtpPacket, timestamp: number, gap: boolean): void {
+    if (gap && this.#length > 0) this.#damaged = true;
     // Parameter sets that came alone belong to the picture after them, whatever their time.
     if (timestamp !== this.#timestamp && this.#hasContent) this.#end();
     this.#timestamp = timestamp;
-    if (gap && !(this.#length === 0 && this.#opensPicture(payload))) this.#damaged = true;
+    if (gap && this.#length === 0 && !this.#opensPicture(payload)) this.#damaged = true;
     this.#take(payload);
     if (marker) this.#end();
   }

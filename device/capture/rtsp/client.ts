@@ -31,8 +31,8 @@ export interface ClientListener {
 
 interface Waiting {
   readonly sequence: number;
-  resolve(message: Message): void;
-  reject(error: Error): void;
+  readonly resolve: (message: Message) => void;
+  readonly reject: (error: Error) => void;
   readonly timer: NodeJS.Timeout;
 }
 

@@ -23,7 +23,7 @@ export interface RtspOptions {
   readonly answerMs: number;
   readonly clock: Clock;
   /** Pictures of which something was missing. */
-  onLoss(pictures: number): void;
+  readonly onLoss: (pictures: number) => void;
 }
 
 /** Receiver reports (RFC 3550 §6.2): some cameras end a session without. */
@@ -107,7 +107,7 @@ export class RtspFeed implements Feed {
       return feed;
     } catch (error) {
       (client as RtspClient | null)?.destroy(null);
-      await (feed as RtspFeed | null)?.[Symbol.asyncDispose]();
+      await feed?.[Symbol.asyncDispose]();
       throw error;
     } finally {
       signal.removeEventListener('abort', abort);
@@ -152,7 +152,7 @@ export class RtspFeed implements Feed {
       this.#session = null;
     }
     this.#client?.end();
-    await Promise.all(this.#tracks.map(({ udp }) => udp?.[Symbol.asyncDispose]()));
+    for (const { udp } of this.#tracks) await udp?.[Symbol.asyncDispose]();
     this.#packet.free();
   }
 

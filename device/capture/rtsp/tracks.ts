@@ -18,7 +18,7 @@ export interface VideoOffer {
 export interface AudioOffer {
   readonly media: MediaDescription;
   readonly track: AudioTrack;
-  newReader(): SoundReader;
+  readonly newReader: () => SoundReader;
 }
 
 export interface Offer {
