@@ -83,7 +83,8 @@ export async function describe(
 
 function redirection(answer: Message, from: URL): URL | null {
   if (answer.status === null || ![301, 302, 303, 307, 308].includes(answer.status)) return null;
-  const target = URL.parse(header(answer, 'location') ?? '', from.href);
+  const location = header(answer, 'location');
+  const target = location === null ? null : URL.parse(location, from.href);
   if (!target || target.hostname === '') throw invalid('the camera redirects to nowhere');
   target.username = target.password = '';
   return target;
