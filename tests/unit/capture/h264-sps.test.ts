@@ -6,11 +6,11 @@ const sps = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex')
 
 test('an encoder with B-frames, some of which others refer to', () => {
   // High profile, with timing: two pictures may be held back.
-  expect(h264ReorderDepth(sps('6764000cacd94141fb0110000000100000000280f1429960'))).toBe(2);
+  expect(h264ReorderDepth(sps('6764000cacd94141fb01100000001000000280f1429960'))).toBe(2);
 });
 
 test('order of output that is order of decoding needs no restriction', () => {
-  // Baseline, pic_order_cnt_type 2, no VUI: 320x240.
+  // Baseline, pic_order_cnt_type 2, no VUI.
   expect(h264ReorderDepth(sps('6742c01e9a740a0fc8'))).toBe(0);
 });
 
