@@ -10,6 +10,7 @@ import { runCapture } from '../../device/capture/index.ts';
 import type { CameraFact } from '../../device/contract/facts.ts';
 import type { MediaPacket, StreamInfo } from '../../device/contract/media.ts';
 import { noMeter } from '../../device/contract/metrics.ts';
+import { RtspFeed } from '../../device/capture/rtsp/rtsp-feed.ts';
 import { systemClock } from '../../device/kernel/clock.ts';
 import { startRtspCamera, type CodedPicture, type RtspCameraOptions } from '../doubles/rtsp-camera.ts';
 
@@ -200,6 +201,45 @@ test('a session is kept alive as often as the camera demands, with passwords tha
   }
   expect(JSON.stringify(seen.states) + seen.log).not.toContain('s3cr');
   expect(demanding.requests.at(-1)?.method).toBe('GET_PARAMETER');
+});
+
+test('a camera that does not answer its clients while it plays is not given up', async () => {
+  await using mute = await camera({
+    instead: ({ method }) =>
+      method === 'SETUP'
+        ? answer('200 OK', 'Session: 1;timeout=1', 'Transport: RTP/AVP/TCP;unicast;interleaved=4-5')
+        : method === 'GET_PARAMETER'
+          ? null
+          : undefined,
+  });
+  // Longer than an answer may take: one is asked for every half second.
+  const seen = await capture(
+    mute.url,
+    () => mute.requests.filter(({ method }) => method === 'GET_PARAMETER').length >= 12,
+  );
+  expect(isDown(seen)).toBe(false);
+});
+
+test('a reader that is behind makes the camera wait, and misses nothing', async () => {
+  const fps = 500;
+  await using fast = await camera({
+    fps,
+    pictures: plain.map(({ bytes }, index) => ({ bytes, pts: (index * 90_000) / fps })),
+  });
+  const none = new AbortController().signal;
+  const feed = await RtspFeed.open(
+    { url: fast.url, transport: 'tcp', audio: false, answerMs: 5000, clock: systemClock, onLoss: () => {} },
+    none,
+  );
+  if ('foreign' in feed) throw new Error(feed.foreign);
+  await using _feed = feed;
+  while (feed.hasRoom) await systemClock.sleep(20);
+  let last = -1;
+  for (let count = 0; count < 1500; count++) {
+    const unit = await feed.next();
+    expect(unit?.pts).toBe(last < 0 ? 0 : last + 90_000 / fps);
+    last = unit!.pts!;
+  }
 });
 
 test('a camera that refuses for ever is asked a few times only', async () => {

@@ -76,18 +76,26 @@ export class RtspClient {
     this.#socket.on('close', () => this.#finish());
   }
 
-  /** Rejects with a CodedError or the system's error. */
-  static async connect(options: ClientOptions, listener: ClientListener): Promise<RtspClient> {
+  /** Rejects with a CodedError or the system's error; also when `signal` aborts meanwhile. */
+  static async connect(
+    options: ClientOptions,
+    listener: ClientListener,
+    signal: AbortSignal,
+  ): Promise<RtspClient> {
     const client = new RtspClient(options, listener);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const timer = setTimeout(() => client.destroy(noAnswer()), options.answerMs);
+    const abort = (): void => client.destroy(null);
+    signal.addEventListener('abort', abort, { once: true });
     client.#socket.once('connect', resolve);
     client.#socket.once('close', () => reject(client.#failure ?? new CodedError('CAMERA_ENDED')));
+    if (signal.aborted) abort();
     try {
       await promise;
       return client;
     } finally {
       clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
     }
   }
 
@@ -95,15 +103,19 @@ export class RtspClient {
     return { address: this.#socket.remoteAddress ?? '', family: this.#socket.remoteFamily ?? 'IPv4' };
   }
 
-  /** The answer, whatever its status, after the camera's question for the password. Rejects as `connect`. */
+  /**
+   * The answer, whatever its status, after the camera's question for the password. Rejects as `connect`. `patient`:
+   * without an answer the connection stays.
+   */
   async request(
     method: string,
     uri: string,
     fields: Readonly<Record<string, string>> = {},
+    patient = false,
   ): Promise<Message> {
     for (let attempt = 1; ; attempt++) {
       const answered = this.#authorizer;
-      const answer = await this.#ask(method, uri, fields);
+      const answer = await this.#ask(method, uri, fields, patient);
       if (answer.status !== 401 || attempt === MAX_ATTEMPTS || !this.#accept(answer, answered)) return answer;
     }
   }
@@ -137,14 +149,28 @@ export class RtspClient {
     this.#finish();
   }
 
-  #ask(method: string, uri: string, fields: Readonly<Record<string, string>>): Promise<Message> {
+  #ask(
+    method: string,
+    uri: string,
+    fields: Readonly<Record<string, string>>,
+    patient: boolean,
+  ): Promise<Message> {
     if (this.#closed) return Promise.reject(this.#failure ?? new CodedError('CAMERA_ENDED'));
     const sequence = ++this.#sequence;
     const { promise, resolve, reject } = Promise.withResolvers<Message>();
-    const timer = setTimeout(() => this.destroy(noAnswer()), this.#o.answerMs);
+    const timer = setTimeout(() => {
+      if (!patient) this.destroy(noAnswer());
+      else this.#take(sequence)?.reject(noAnswer());
+    }, this.#o.answerMs);
     this.#waiting.push({ sequence, resolve, reject, timer });
     this.#write(this.#format(method, uri, fields, sequence));
     return promise;
+  }
+
+  /** `sequence` null: whoever waits the longest. */
+  #take(sequence: number | null): Waiting | null {
+    const index = sequence === null ? 0 : this.#waiting.findIndex((waiting) => waiting.sequence === sequence);
+    return index < 0 ? null : (this.#waiting.splice(index, 1)[0] ?? null);
   }
 
   #format(method: string, uri: string, fields: Readonly<Record<string, string>>, sequence: number): string {
@@ -173,9 +199,7 @@ export class RtspClient {
       this.#write(`RTSP/1.0 200 OK\r\nCSeq: ${/^\d+$/.test(sequence ?? '') ? sequence : 0}\r\n\r\n`);
       return;
     }
-    const index =
-      sequence === null ? 0 : this.#waiting.findIndex((waiting) => waiting.sequence === Number(sequence));
-    const [waiting] = index < 0 ? [] : this.#waiting.splice(index, 1);
+    const waiting = this.#take(sequence === null ? null : Number(sequence));
     if (!waiting) return;
     clearTimeout(waiting.timer);
     waiting.resolve(message);

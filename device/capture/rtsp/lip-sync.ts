@@ -12,6 +12,8 @@ class TrackTime {
   #origin: number | null = null;
   /** Seconds on the camera's clock at tick 0 of `#origin`. */
   ntpOrigin: number | null = null;
+  /** A report that came before the first packet. */
+  #early: { readonly report: SenderReport; readonly time: Unwrapper } | null = null;
 
   constructor(clockRate: number) {
     this.#clockRate = clockRate;
@@ -20,13 +22,16 @@ class TrackTime {
   /** Seconds since the first packet. */
   seconds(timestamp: number): number {
     this.#origin ??= timestamp;
+    if (this.#early) this.heard(this.#early.report, this.#early.time);
     return (timestamp - this.#origin) / this.#clockRate;
   }
 
   heard(report: SenderReport, time: Unwrapper): void {
     // A clock that was never set says nothing.
-    if (report.ntpSeconds < 1 || this.#origin === null) return;
-    this.ntpOrigin = report.ntpSeconds - this.seconds(time.near(report.timestamp));
+    if (report.ntpSeconds < 1) return;
+    this.#early = this.#origin === null ? { report, time } : null;
+    if (this.#origin === null) return;
+    this.ntpOrigin = report.ntpSeconds - (time.near(report.timestamp) - this.#origin) / this.#clockRate;
   }
 }
 

@@ -8,6 +8,8 @@ import { parseSdp, type SessionDescription } from './sdp.ts';
 const DEFAULT_PORT = 554;
 const MAX_REDIRECTS = 3;
 const DEFAULT_TIMEOUT_S = 60;
+/** Who promises to wait longer is told earlier all the same. */
+const MAX_TIMEOUT_S = 600;
 const USER_AGENT = 'Spyoncino';
 
 export interface Described {
@@ -43,6 +45,7 @@ export async function describe(
   { url: first, credentials }: Address,
   listener: ClientListener,
   answerMs: number,
+  signal: AbortSignal,
   onClient: (client: RtspClient) => void,
 ): Promise<Described | { readonly elsewhere: URL }> {
   let url = first;
@@ -56,6 +59,7 @@ export async function describe(
         userAgent: USER_AGENT,
       },
       listener,
+      signal,
     );
     onClient(client);
     const uri = url.href;
@@ -135,7 +139,7 @@ export async function setUp(
   const timeoutS = Number.parseInt(timeout ?? '', 10);
   return {
     sessionId: id || sessionId!,
-    timeoutS: timeoutS > 0 ? timeoutS : DEFAULT_TIMEOUT_S,
+    timeoutS: timeoutS > 0 ? Math.min(timeoutS, MAX_TIMEOUT_S) : DEFAULT_TIMEOUT_S,
     transport: new Map(
       (header(answer, 'transport') ?? '').split(';').map((part): [string, string] => {
         const [name = '', value = ''] = part.split('=');

@@ -16,7 +16,7 @@ export interface ReceiverOptions {
 export class Receiver {
   readonly #o: ReceiverOptions;
   readonly #reception: Reception;
-  readonly #reorder: Reorder | null;
+  #reorder: Reorder | null = null;
   #sequences = new Unwrapper(16);
   #times = new Unwrapper(32);
   #ssrc: number | null = null;
@@ -25,7 +25,6 @@ export class Receiver {
   constructor(options: ReceiverOptions) {
     this.#o = options;
     this.#reception = new Reception(options.clockRate);
-    this.#reorder = options.reorders ? new Reorder() : null;
   }
 
   rtp(bytes: Buffer, nowMs: number): void {
@@ -56,6 +55,7 @@ export class Receiver {
     const isFirst = this.#ssrc === null;
     this.#ssrc = ssrc;
     this.#sequences = new Unwrapper(16);
+    this.#reorder = this.#o.reorders ? new Reorder() : null;
     this.#last = isFirst ? null : Number.NaN;
   }
 

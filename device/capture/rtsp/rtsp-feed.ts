@@ -91,6 +91,7 @@ export class RtspFeed implements Feed {
           closed: (error) => feed && feed.#end(error),
         },
         options.answerMs,
+        signal,
         (begun) => {
           client = begun;
           if (signal.aborted) abort();
@@ -271,8 +272,8 @@ export class RtspFeed implements Feed {
   #keepAlive(): void {
     if (!this.#session || !this.#client) return;
     const { id, uri, keepAlive } = this.#session;
-    // What the camera answers does not matter; that it does not is noticed by its silence.
-    this.#client.request(keepAlive, uri, { Session: id }).catch(() => {});
+    // What it answers does not matter, nor whether it does: that it is gone shows by the pictures that stay away.
+    this.#client.request(keepAlive, uri, { Session: id }, true).catch(() => {});
   }
 
   #report(): void {

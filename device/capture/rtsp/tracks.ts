@@ -35,7 +35,7 @@ export interface Foreign {
 export function chooseTracks({ media }: SessionDescription, wantsAudio: boolean): Offer | Foreign {
   const video = media.find(({ type }) => type === 'video');
   if (!video) return { foreign: 'no video' };
-  if (!isPlain(video)) return { foreign: video.protocol };
+  if (!isPlain(video)) return { foreign: video.protocol.slice(0, 40) };
   const described = describe(video);
   if ('foreign' in described) return described;
   const sound = wantsAudio ? media.find(({ type }) => type === 'audio') : undefined;
@@ -63,7 +63,7 @@ function describe(media: MediaDescription): VideoOffer | Foreign {
     const don = Number(parameters.get('sprop-max-don-diff') ?? 0) > 0;
     return { media, codec: 'hevc', clockRate, parameterSets: sets, don };
   }
-  return { foreign: encoding ?? `payload type ${payloadType}` };
+  return { foreign: encoding?.slice(0, 40) ?? `payload type ${payloadType}` };
 }
 
 const setsOf = (codec: NalCodec, text = ''): Buffer[] =>
