@@ -29,7 +29,7 @@ export interface AudioFeed {
 export interface Feed extends AsyncDisposable {
   readonly video: VideoFeed;
   readonly audio: AudioFeed | null;
-  /** null: its end. Without a promise it is there already. Rejects when interrupted. One call at a time. */
+  /** null: its end. Without a promise it is there already. Fails when interrupted. One call at a time. */
   next(): Unit | null | Promise<Unit | null>;
   /** The pending `next`, and all later ones, fail soon. */
   interrupt(): void;

@@ -21,7 +21,7 @@ export interface ClientOptions {
 }
 
 export interface ClientListener {
-  /** `payload` is valid during the call only; false: no more for now, see `resume`. */
+  /** `payload` is valid during the call only. */
   frame(channel: number, payload: Buffer): void;
   /** After what one read gave; false: nothing more is read until `resume`. */
   pieceDone(): boolean;

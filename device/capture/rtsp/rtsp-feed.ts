@@ -33,7 +33,6 @@ const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 const MAX_WAITING_UNITS = 1000;
 
 interface Track {
-  readonly name: 'video' | 'audio';
   readonly receiver: Receiver;
   readonly ssrc: number;
   /** Of interleaved frames: RTP, RTCP. */
@@ -54,6 +53,7 @@ export class RtspFeed implements Feed {
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #waiting: Unit[] = [];
   #waitingBytes = 0;
+  /** So much waits that the camera was made to. */
   #held = false;
   #wake: PromiseWithResolvers<Unit | null> | null = null;
   #client: RtspClient | null = null;
@@ -115,10 +115,9 @@ export class RtspFeed implements Feed {
     }
   }
 
+  /** Whether more may come, for now. */
   get hasRoom(): boolean {
-    const isFull = this.#waitingBytes > MAX_WAITING_BYTES || this.#waiting.length > MAX_WAITING_UNITS;
-    this.#held ||= isFull;
-    return !isFull;
+    return this.#waitingBytes <= MAX_WAITING_BYTES && this.#waiting.length <= MAX_WAITING_UNITS;
   }
 
   next(): Unit | null | Promise<Unit | null> {
@@ -187,7 +186,10 @@ export class RtspFeed implements Feed {
   }
 
   async #transportOf(track: Track, client: RtspClient, index: number): Promise<string> {
-    if (this.#o.transport === 'tcp') return `RTP/AVP/TCP;unicast;interleaved=${2 * index}-${2 * index + 1}`;
+    if (this.#o.transport === 'tcp') {
+      track.channels = [2 * index, 2 * index + 1];
+      return `RTP/AVP/TCP;unicast;interleaved=${track.channels.join('-')}`;
+    }
     const { receiver } = track;
     track.udp = await UdpPair.open(client.peer, {
       rtp: (bytes) => this.hasRoom && receiver.rtp(bytes, this.#o.clock.monotonicMs()),
@@ -220,7 +222,7 @@ export class RtspFeed implements Feed {
       onPacket: (packet, timestamp, gap) => units.push(packet, timestamp, gap),
       onReport: (report, time) => sync.heard('video', report, time),
     });
-    return newTrack('video', receiver);
+    return newTrack(receiver);
   }
 
   #audioTrack({ media, track, newReader }: AudioOffer, sync: LipSync): Track {
@@ -238,7 +240,7 @@ export class RtspFeed implements Feed {
       },
       onReport: (report, time) => sync.heard('audio', report, time),
     });
-    return newTrack('audio', receiver);
+    return newTrack(receiver);
   }
 
   #add(unit: Omit<RtspUnitFields, 'scratch'>): void {
@@ -251,6 +253,7 @@ export class RtspFeed implements Feed {
     }
     this.#waiting.push(made);
     this.#waitingBytes += made.byteLength;
+    this.#held ||= !this.hasRoom;
   }
 
   #frame(channel: number, payload: Buffer): void {
@@ -288,11 +291,10 @@ export class RtspFeed implements Feed {
   }
 }
 
-const newTrack = (name: Track['name'], receiver: Receiver): Track => ({
-  name,
+const newTrack = (receiver: Receiver): Track => ({
   receiver,
   ssrc: randomBytes(4).readUInt32BE(),
-  channels: name === 'video' ? [0, 1] : [2, 3],
+  channels: [0, 1],
   udp: null,
 });
 
