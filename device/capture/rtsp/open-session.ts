@@ -149,6 +149,15 @@ export async function setUp(
   };
 }
 
+/** Timestamps at which the tracks begin, in the order in which they were set up (`RTP-Info`, RFC 2326 §12.33). */
+export function startTimes(answer: Message): number[] {
+  const entries = (header(answer, 'rtp-info') ?? '').split(/,\s*(?=url=)/i);
+  return entries.flatMap((entry) => {
+    const timestamp = /;\s*rtptime=(\d{1,10})(?:;|$)/i.exec(entry)?.[1];
+    return timestamp === undefined ? [] : [Number(timestamp) % 2 ** 32];
+  });
+}
+
 /** `a-b` as two numbers below `limit`; null: it is not. */
 export function pairOf(text: string | undefined, limit: number): readonly [number, number] | null {
   const [, a, b] = /^(\d+)(?:-(\d+))?$/.exec(text ?? '') ?? [];

@@ -1,5 +1,6 @@
+import type { Clock, SharedTime } from './lip-sync.ts';
 import { parseRtp, Unwrapper, type RtpPacket } from './rtp.ts';
-import { parseSenderReport, Reception, type SenderReport } from './rtcp.ts';
+import { parseSenderReport, Reception } from './rtcp.ts';
 import { Reorder } from './reorder.ts';
 
 export interface ReceiverOptions {
@@ -9,7 +10,7 @@ export interface ReceiverOptions {
   readonly reorders: boolean;
   /** In order; `timestamp` unwrapped; `gap`: packets before it are missing. */
   onPacket(packet: RtpPacket, timestamp: number, gap: boolean): void;
-  onReport(report: SenderReport, time: Unwrapper): void;
+  onTime(clock: Clock, shared: SharedTime, time: Unwrapper): void;
 }
 
 /** What comes of one track: numbers and times without wraps, in order, gaps noticed. */
@@ -43,7 +44,14 @@ export class Receiver {
     const report = parseSenderReport(bytes);
     if (!report) return;
     this.#reception.heard(report, nowMs);
-    if (this.#ssrc === null || report.ssrc === this.#ssrc) this.#o.onReport(report, this.#times);
+    // A clock that was never set says nothing.
+    if (report.ntpSeconds < 1 || (this.#ssrc !== null && report.ssrc !== this.#ssrc)) return;
+    this.#o.onTime('camera', { seconds: report.ntpSeconds, timestamp: report.timestamp }, this.#times);
+  }
+
+  /** `timestamp` is the one at which the camera began to play. */
+  plays(timestamp: number): void {
+    this.#o.onTime('play', { seconds: 0, timestamp }, this.#times);
   }
 
   report(ownSsrc: number, nowMs: number): Buffer {

@@ -9,7 +9,16 @@ import { parametersOf } from '../stream-config.ts';
 import { AccessUnits } from './access-units.ts';
 import type { RtspClient } from './client.ts';
 import { LipSync } from './lip-sync.ts';
-import { addressOf, controlUri, describe, pairOf, requireOk, setUp, type Described } from './open-session.ts';
+import {
+  addressOf,
+  controlUri,
+  describe,
+  pairOf,
+  requireOk,
+  setUp,
+  startTimes,
+  type Described,
+} from './open-session.ts';
 import { Receiver } from './receiver.ts';
 import { chooseTracks, type AudioOffer, type Foreign, type Offer, type VideoOffer } from './tracks.ts';
 import { UdpPair } from './udp-pair.ts';
@@ -178,7 +187,11 @@ export class RtspFeed implements Feed {
       } else track.channels = pairOf(answer.transport.get('interleaved'), 256) ?? track.channels;
     }
     this.#playing = true;
-    requireOk(await client.request('PLAY', uri, { Session: id!, Range: 'npt=0.000-' }));
+    const answer = await client.request('PLAY', uri, { Session: id!, Range: 'npt=0.000-' });
+    requireOk(answer);
+    const starts = startTimes(answer);
+    if (starts.length === this.#tracks.length)
+      for (const [index, { receiver }] of this.#tracks.entries()) receiver.plays(starts[index]!);
     this.#timers.push(
       setInterval(() => this.#keepAlive(), (timeoutS * 1000) / 2),
       setInterval(() => this.#report(), REPORT_EVERY_MS),
@@ -220,7 +233,7 @@ export class RtspFeed implements Feed {
       clockRate,
       reorders: this.#o.transport === 'udp',
       onPacket: (packet, timestamp, gap) => units.push(packet, timestamp, gap),
-      onReport: (report, time) => sync.heard('video', report, time),
+      onTime: (of, shared, time) => sync.heard('video', of, shared, time),
     });
     return newTrack(receiver);
   }
@@ -238,7 +251,7 @@ export class RtspFeed implements Feed {
             this.#add({ track: 'audio', data: piece.data, pts, duration: piece.duration, key: true });
         }
       },
-      onReport: (report, time) => sync.heard('audio', report, time),
+      onTime: (of, shared, time) => sync.heard('audio', of, shared, time),
     });
     return newTrack(receiver);
   }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { startTimes } from '../../../../device/capture/rtsp/open-session.ts';
 import { LipSync } from '../../../../device/capture/rtsp/lip-sync.ts';
 import { Receiver } from '../../../../device/capture/rtsp/receiver.ts';
 import { parseSenderReport, Reception } from '../../../../device/capture/rtsp/rtcp.ts';
@@ -13,7 +14,7 @@ function receive(reorders: boolean) {
     clockRate: 90_000,
     reorders,
     onPacket: ({ payload }, timestamp, gap) => seen.push({ n: payload.readUInt16BE(), timestamp, gap }),
-    onReport: () => {},
+    onTime: () => {},
   });
   return { receiver, seen };
 }
@@ -150,19 +151,32 @@ test('before anything has come, the report is empty', () => {
   expect([...new Reception(90_000).report(7, 0).subarray(0, 8)]).toEqual([0x80, 201, 0, 1, 0, 0, 0, 7]);
 });
 
-test('sound is laid where the clock of the camera says, however it arrived', () => {
+test('sound is laid where the camera says, however it arrived', () => {
   const [videoTime, audioTime] = [new Unwrapper(32), new Unwrapper(32)];
   const sync = new LipSync(90_000, 48_000);
+  const at = (seconds: number, timestamp: number) => ({ seconds, timestamp });
+  sync.heard('video', 'play', at(0, 1000), videoTime);
   expect(sync.audio(audioTime.unwrap(5), 0)).toBeNull();
   expect(sync.video(videoTime.unwrap(1000), 100)).toBe(0);
   // So far it is known only that it came 0.3 s after the picture.
   const piece = audioTime.unwrap(5 + 4800);
   expect(sync.audio(piece, 400)).toBe(0.3 * 48_000);
-  sync.heard('video', parseSenderReport(senderReport(5000, 1000))!, videoTime);
-  sync.heard('audio', parseSenderReport(senderReport(5000.25, 5 + 4800))!, audioTime);
+  // Both began to play at once.
+  sync.heard('audio', 'play', at(0, 5), audioTime);
+  expect(sync.audio(piece, 400)).toBe(0.1 * 48_000);
+  sync.heard('video', 'camera', at(5000, 1000), videoTime);
+  sync.heard('audio', 'camera', at(5000.25, 5 + 4800), audioTime);
   expect(sync.audio(piece, 400)).toBe(0.25 * 48_000);
-  // A clock that is hours off belongs to something else.
-  sync.heard('audio', parseSenderReport(senderReport(9000, 5 + 4800))!, audioTime);
-  expect(sync.audio(piece, 400)).toBe(0.25 * 48_000);
+  // A clock that is an hour off belongs to something else.
+  sync.heard('audio', 'camera', at(9000, 5 + 4800), audioTime);
+  expect(sync.audio(piece, 400)).toBe(0.1 * 48_000);
   expect(sync.video(videoTime.unwrap(1000 + 90_000), 1100)).toBe(90_000);
+});
+
+test('where a camera begins to play', () => {
+  const info =
+    'url=rtsp://c/live?a=1,2/track1;seq=5;rtptime=4294967295, url=rtsp://c/live/track2;rtptime=7;seq=9';
+  const answer = { status: 200, headers: new Map([['rtp-info', [info]]]), body: '' };
+  expect(startTimes(answer)).toEqual([4294967295, 7]);
+  expect(startTimes({ ...answer, headers: new Map() })).toEqual([]);
 });
