@@ -1,35 +1,30 @@
-import { Packet, type Frame, type Stream } from 'node-av/lib';
-import {
-  AV_CODEC_ID_H264,
-  AV_CODEC_ID_HEVC,
-  AV_CODEC_ID_MJPEG,
-  AV_NOPTS_VALUE,
-  AVERROR_EOF,
-} from 'node-av/constants';
+import type { Frame } from 'node-av/lib';
+import { AV_CODEC_ID_H264, AV_CODEC_ID_HEVC, AV_CODEC_ID_MJPEG, AVERROR_EOF } from 'node-av/constants';
 import { CodedError } from '../contract/errors.ts';
 import type { Polygon } from '../contract/geometry.ts';
-import type { AudioTrack, StreamInfo, VideoTrack } from '../contract/media.ts';
+import type { StreamInfo, VideoTrack } from '../contract/media.ts';
 import type { Meter } from '../contract/metrics.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import { withoutAdts } from './adts.ts';
-import { Decoder } from './decoder.ts';
 import { faultOf } from './faults.ts';
-import { check } from './ffmpeg.ts';
-import { Input } from './input.ts';
+import type { AudioFeed, Feed, Unit, VideoFeed } from './feed.ts';
+import { FfmpegFailure } from './ffmpeg.ts';
+import { openFeed } from './open-feed.ts';
 import type { NalCodec } from './nal.ts';
-import { Packetizer } from './packetizer.ts';
+import { Packetizer, type Sample } from './packetizer.ts';
 import { Picture } from './picture.ts';
 import { masked, PrivacyMask } from './privacy-mask.ts';
+import { SampleDecoder } from './sample-decoder.ts';
 import { Sampler } from './sampler.ts';
 import { Scaling } from './scaling.ts';
 import type { CaptureSink } from './sink.ts';
 import type { Source } from './sources.ts';
 import { StallWatch } from './stall-watch.ts';
-import { describeAudio, type VideoConfig } from './stream-config.ts';
+import type { VideoConfig } from './stream-config.ts';
 import { Tally } from './tally.ts';
 import { utcOf, type Generation, type Taker } from './taker.ts';
-import { Timeline, VIDEO_TIMESCALE } from './timeline.ts';
+import { Timeline, VIDEO_TIMESCALE, type Stamp } from './timeline.ts';
 import { Transcoder } from './transcoder.ts';
 
 export interface ConnectionOptions {
@@ -76,18 +71,18 @@ export class Connection {
     using _scaling = this.#scaling;
     try {
       const opening = await this.#o.source.prepare();
-      await using input = await Input.open(this.#o.source, opening, this.#o.clock, signal);
+      await using feed = await openFeed(this.#o, opening, signal);
       phase = 'read';
       const watch = new StallWatch(this.#o.clock, () => {
         timedOut = true;
-        input.interrupt();
+        feed.interrupt();
       });
-      const stop = (): void => input.interrupt();
+      const stop = (): void => feed.interrupt();
       signal.addEventListener('abort', stop, { once: true });
       try {
         if (this.#o.source.live) watch.start();
-        if (signal.aborted) input.interrupt();
-        await this.#serve(input, watch, signal);
+        if (signal.aborted) feed.interrupt();
+        await this.#serve(feed, watch, signal);
       } finally {
         signal.removeEventListener('abort', stop);
         await watch.stop();
@@ -98,124 +93,111 @@ export class Connection {
     }
   }
 
-  async #serve(input: Input, watch: StallWatch, signal: AbortSignal): Promise<void> {
-    const { video } = input;
-    const codec = COPIED.get(video.codecpar.codecId);
-    if (!codec && this.#o.source.kind === 'rtsp' && video.codecpar.codecId !== AV_CODEC_ID_MJPEG) {
-      throw new CodedError('CAMERA_CODEC_UNSUPPORTED', video.codecpar.getCodecString() ?? 'unknown codec');
-    }
-    const audio = input.audio && this.#o.packets ? describeAudio(input.audio) : null;
-    // Of a masked camera only what is recorded is encoded anew; the sub stream is just looked at.
-    const recoded = !codec || (this.#mask !== null && this.#o.packets && this.#o.source.role === 'main');
-    await using taker = recoded
-      ? this.#transcoder(video, input, audio)
-      : this.#copier(video, codec, input, audio);
+  async #serve(feed: Feed, watch: StallWatch, signal: AbortSignal): Promise<void> {
     const { meter, source } = this.#o;
+    const { parameters } = feed.video;
+    const codec = COPIED.get(parameters.codecId);
+    if (!codec && source.kind === 'rtsp' && parameters.codecId !== AV_CODEC_ID_MJPEG) {
+      throw new CodedError('CAMERA_CODEC_UNSUPPORTED', parameters.getCodecString() ?? 'unknown codec');
+    }
+    const audio = this.#o.packets ? feed.audio : null;
+    // Of a masked camera only what is recorded is encoded anew; the sub stream is just looked at.
+    const recoded = !codec || (this.#mask !== null && this.#o.packets && source.role === 'main');
+    await using taker = recoded
+      ? this.#transcoder(feed.video, audio)
+      : this.#copier(feed.video, codec, audio);
     using videoTally = new Tally(meter, source.role, 'video');
     using audioTally = new Tally(meter, source.role, 'audio');
-    using packet = new Packet();
-    packet.alloc();
-    const videoIndex = video.index;
-    const audioIndex = audio ? input.audio?.index : undefined;
     while (!signal.aborted) {
-      const code = await input.read(packet);
-      if (code === AVERROR_EOF && this.#o.source.loop) {
-        await taker.flush();
-        taker.restart();
-        await input.rewind();
-        continue;
-      }
-      if (code === AVERROR_EOF && !this.#o.source.live) {
-        await taker.flush();
-        return;
-      }
+      // At a few packets a second no code stays warm, and waiting for what is there already is not cheap.
+      const next = feed.next();
+      const unit = next instanceof Promise ? await next : next;
       if (signal.aborted) return;
-      check(code, 'reading');
-      try {
-        const { streamIndex } = packet;
-        if (streamIndex === videoIndex) {
-          watch.progress();
-          videoTally.add(packet.size);
-          await taker.video(packet, signal);
-        } else if (streamIndex === audioIndex) {
-          audioTally.add(packet.size);
-          taker.audio(packet);
-        }
-      } finally {
-        packet.unref();
+      if (!unit) {
+        if (source.live) throw new FfmpegFailure(AVERROR_EOF, 'reading');
+        await taker.flush();
+        if (!source.loop) return;
+        taker.restart();
+        await feed.rewind();
+      } else if (unit.track === 'video') {
+        watch.progress();
+        videoTally.add(unit.byteLength);
+        const taking = taker.video(unit, signal);
+        if (taking) await taking;
+      } else if (audio) {
+        audioTally.add(unit.byteLength);
+        taker.audio(unit);
       }
       if (this.#failure !== null) throw this.#failure;
     }
   }
 
   /** H.264 and HEVC: packets as they come; a decoder beside them where somebody looks. */
-  #copier(video: Stream, codec: NalCodec, input: Input, audio: AudioTrack | null): Taker {
+  #copier(video: VideoFeed, codec: NalCodec, audio: AudioFeed | null): Taker {
     const { analysisFps, sink, source } = this.#o;
     const packets = this.#o.packets && !this.#mask;
-    const packetizer = new Packetizer(codec, video.codecpar.extradata ?? Buffer.alloc(0));
+    const packetizer = new Packetizer(codec, video.parameters.extradata ?? Buffer.alloc(0));
     /** null until the first key frame. */
     let generation: Generation | null = null;
-    let decoder: Decoder | null = null;
-    const begin = async ({ track, reorderDepth }: VideoConfig): Promise<Generation> => {
+    let decoder: SampleDecoder | null = null;
+    const begin = async ({ track, reorderDepth }: VideoConfig): Promise<void> => {
       await decoder?.flush();
       decoder?.[Symbol.dispose]();
       decoder = null;
-      const begun = this.#begin(video, input.audio, audio, reorderDepth);
-      this.#announce(begun, track, audio);
-      return begun;
+      generation = this.#begin(video, audio, reorderDepth);
+      this.#announce(generation, track, audio);
     };
     /** From the first key frame on at which somebody looks, for as long as somebody does. */
-    const decoderFor = (begun: Generation, isKey: boolean): Decoder | null => {
+    const decoderFor = (begun: Generation, isKey: boolean): SampleDecoder | null => {
       if (!this.#o.isAnalysed() || analysisFps <= 0) {
         decoder?.[Symbol.dispose]();
         return (decoder = null);
       }
-      if (decoder || !isKey) return decoder;
-      const { width, height } = begun.info?.video ?? { width: 0, height: 0 };
-      return (decoder = Decoder.open(
-        video.codecpar,
-        width * height,
+      if (decoder || !isKey || !begun.info) return decoder;
+      return (decoder = new SampleDecoder(
+        begun.info.video,
         masked(this.#mask, (frame, pts) => this.#show(begun, frame, pts)),
         source.live ? 'draft' : 'full',
       ));
     };
+    const pass = (sample: Sample, stamp: Stamp, begun: Generation): void | Promise<void> => {
+      begun.anchor.arrive(millisecondsOf(stamp), this.#o.clock.utcMs());
+      if (packets) {
+        sink.packet(source.role, {
+          track: 'video',
+          generation: begun.number,
+          ...stamp,
+          utcMs: utcOf(begun, stamp.pts, VIDEO_TIMESCALE),
+          key: sample.key,
+          data: sample.data,
+        });
+      }
+      if (begun.anchor.broken) throw new CodedError('CAMERA_STALLED', 'the clock of this machine was set');
+      const looker = decoderFor(begun, sample.key);
+      if (!looker) return;
+      const startedMs = this.#o.clock.monotonicMs();
+      const observe = (): void =>
+        this.#o.meter.observe('spyoncino_decode_ms', this.#o.clock.monotonicMs() - startedMs);
+      const decoding = looker.decode(sample.data, stamp);
+      return decoding ? decoding.then(observe) : observe();
+    };
+    const take = (sample: Sample, unit: Unit, signal: AbortSignal): void | Promise<void> => {
+      if (!generation) return;
+      const begun = generation;
+      const stamp = begun.timeline.video(unit);
+      if (!source.paced) return pass(sample, stamp, begun);
+      return this.#pace(begun, millisecondsOf(stamp), signal).then(() => pass(sample, stamp, begun));
+    };
     return {
-      video: async (packet, signal) => {
-        // node-av copies the bytes out of FFmpeg's memory: they are ours to keep and to rewrite.
-        const { data } = packet;
+      video: (unit, signal) => {
+        const data = unit.takeData();
         const sample = data && packetizer.sample(data);
         if (!sample) return;
         const { config } = sample;
-        if (config && !(generation?.info && sameTrack(generation.info.video, config.track))) {
-          generation = await begin(config);
-        }
-        if (!generation) return;
-        const stamp = generation.timeline.video(stampOf(packet));
-        const streamMs = (stamp.dts * 1000) / VIDEO_TIMESCALE;
-        if (source.paced) await this.#pace(generation, streamMs, signal);
-        generation.anchor.arrive(streamMs, this.#o.clock.utcMs());
-        if (packets) {
-          sink.packet(source.role, {
-            track: 'video',
-            generation: generation.number,
-            ...stamp,
-            utcMs: utcOf(generation, stamp.pts, VIDEO_TIMESCALE),
-            key: sample.key,
-            data: sample.data,
-          });
-        }
-        if (generation.anchor.broken)
-          throw new CodedError('CAMERA_STALLED', 'the clock of this machine was set');
-        const looker = decoderFor(generation, sample.key);
-        if (!looker) return;
-        packet.pts = BigInt(stamp.pts);
-        packet.dts = BigInt(stamp.dts);
-        const startedMs = this.#o.clock.monotonicMs();
-        const decoding = looker.decode(packet);
-        if (decoding) await decoding;
-        this.#o.meter.observe('spyoncino_decode_ms', this.#o.clock.monotonicMs() - startedMs);
+        const isNew = config && !(generation?.info && sameTrack(generation.info.video, config.track));
+        return isNew ? begin(config).then(() => take(sample, unit, signal)) : take(sample, unit, signal);
       },
-      audio: (packet) => generation && this.#passAudio(generation, packet, audio),
+      audio: (unit) => generation && this.#passAudio(generation, unit, audio),
       flush: async () => decoder?.flush(),
       restart: () => generation?.timeline.restart(),
       [Symbol.asyncDispose]: async () => decoder?.[Symbol.dispose](),
@@ -223,12 +205,12 @@ export class Connection {
   }
 
   /** Everything else, and what is masked and recorded. */
-  #transcoder(video: Stream, input: Input, audio: AudioTrack | null): Taker {
-    const generation = this.#begin(video, input.audio, audio, 0);
+  #transcoder(video: VideoFeed, audio: AudioFeed | null): Taker {
+    const generation = this.#begin(video, audio, 0);
     return new Transcoder({
       ...this.#o,
-      parameters: video.codecpar,
-      fps: frameRate(video),
+      parameters: video.parameters,
+      fps: video.fps,
       generation,
       scaling: this.#scaling,
       mask: this.#mask,
@@ -239,31 +221,30 @@ export class Connection {
         if (this.#o.isAnalysed() && this.#o.analysisFps > 0) await this.#show(generation, frame, pts);
       },
       announce: (track, encoder) => this.#announce(generation, track, audio, encoder),
-      passAudio: (packet) => this.#passAudio(generation, packet, audio),
+      passAudio: (unit) => this.#passAudio(generation, unit, audio),
       onFailure: (error) => (this.#failure = error),
     });
   }
 
-  #begin(video: Stream, audioStream: Stream | null, audio: AudioTrack | null, depth: number): Generation {
-    const fps = frameRate(video);
+  #begin({ base, fps }: VideoFeed, audio: AudioFeed | null, depth: number): Generation {
     return {
       ...this.#o.nextGeneration(),
       timeline: new Timeline(
-        { base: video.timeBase, depth, ...(fps === null ? {} : { frameMs: 1000 / fps }) },
-        audio && audioStream ? { base: audioStream.timeBase, timescale: audio.timescale } : null,
+        { base, depth, ...(fps === null ? {} : { frameMs: 1000 / fps }) },
+        audio && { base: audio.base, timescale: audio.track.timescale },
       ),
       sampler: new Sampler(this.#o.analysisFps),
       info: null,
     };
   }
 
-  #announce(generation: Generation, video: VideoTrack, audio: AudioTrack | null, encoder?: string): void {
+  #announce(generation: Generation, video: VideoTrack, audio: AudioFeed | null, encoder?: string): void {
     const { role } = this.#o.source;
     generation.info = {
       role,
       generation: generation.number,
       video,
-      ...(audio && { audio }),
+      ...(audio && { audio: audio.track }),
       ...(encoder && { encoder }),
     };
     this.#o.sink.stream(generation.info);
@@ -276,17 +257,19 @@ export class Connection {
     if (waitMs > 1) await this.#o.clock.sleep(waitMs, signal ?? undefined).catch(() => {});
   }
 
-  #passAudio(generation: Generation, packet: Packet, audio: AudioTrack | null): void {
-    const { data } = packet;
-    const stamp = audio && generation.info ? generation.timeline.audio(stampOf(packet)) : null;
-    if (!audio || !stamp || !data || !this.#o.packets) return;
+  #passAudio(generation: Generation, unit: Unit, audio: AudioFeed | null): void {
+    if (!audio || !generation.info) return;
+    const stamp = generation.timeline.audio(unit);
+    const data = stamp && unit.takeData();
+    if (!stamp || !data) return;
+    const { codec, timescale } = audio.track;
     this.#o.sink.packet(this.#o.source.role, {
       track: 'audio',
       generation: generation.number,
       ...stamp,
-      utcMs: utcOf(generation, stamp.pts, audio.timescale),
+      utcMs: utcOf(generation, stamp.pts, timescale),
       key: true,
-      data: audio.codec === 'aac' ? withoutAdts(data) : data,
+      data: codec === 'aac' ? withoutAdts(data) : data,
     });
   }
 
@@ -316,17 +299,6 @@ const COPIED: ReadonlyMap<number, NalCodec> = new Map([
   [AV_CODEC_ID_HEVC, 'hevc'],
 ]);
 
-function stampOf({ pts, dts, duration }: Packet) {
-  const known = (value: bigint): number | null => (value === AV_NOPTS_VALUE ? null : Number(value));
-  return { pts: known(pts), dts: known(dts), duration: Number(duration) };
-}
+const millisecondsOf = ({ dts }: Stamp): number => (dts * 1000) / VIDEO_TIMESCALE;
 
 const sameTrack = (a: VideoTrack, b: VideoTrack): boolean => Buffer.from(a.config).equals(b.config);
-
-function frameRate({ avgFrameRate, rFrameRate }: Stream): number | null {
-  for (const { num, den } of [avgFrameRate, rFrameRate]) {
-    const fps = den > 0 ? num / den : 0;
-    if (fps >= 1 && fps <= 240) return fps;
-  }
-  return null;
-}

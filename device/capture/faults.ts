@@ -65,10 +65,18 @@ const TABLES = { rtsp: NETWORK, v4l2: DEVICE, file: FILE, pattern: FILE } as con
 /** The fault in words a person can act on, without credentials. Coded errors pass as they are. */
 export function faultOf(error: unknown, { kind, phase, timedOut }: Situation): CodedError {
   if (error instanceof CodedError) return error;
-  if (!(error instanceof FfmpegFailure)) return CodedError.from(error, 'CAMERA_FAILED');
+  if (!(error instanceof FfmpegFailure)) return systemFault(error, kind);
   const silent = timedOut || error.code === posix('ETIMEDOUT') || error.code === AVERROR_EXIT;
   if (silent && phase === 'read') return new CodedError('CAMERA_STALLED');
   if (silent && kind === 'rtsp') return new CodedError('CAMERA_UNREACHABLE', 'no answer in time');
   const code = TABLES[kind].get(error.code) ?? 'CAMERA_FAILED';
   return new CodedError(code, redactUrls(error.message), { cause: error });
+}
+
+/** Of a socket: Node's numbers of the system's errors are those of FFmpeg. Several addresses give several errors. */
+function systemFault(error: unknown, kind: Situation['kind']): CodedError {
+  const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
+  const { errno, message } = first instanceof Error ? (first as NodeJS.ErrnoException) : {};
+  const code = errno === undefined ? undefined : TABLES[kind].get(errno);
+  return code ? new CodedError(code, message, { cause: error }) : CodedError.from(error, 'CAMERA_FAILED');
 }

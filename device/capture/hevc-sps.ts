@@ -1,31 +1,5 @@
 import type { Size } from '../contract/geometry.ts';
-
-/** Reads bits of a NAL unit, most significant first, skipping emulation prevention (ITU-T H.265 §7.4.2). */
-class BitReader {
-  readonly #bytes: Uint8Array;
-  #bit = 0;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-
-  bits(count: number): number {
-    let value = 0;
-    for (let n = 0; n < count; n++, this.#bit++) {
-      const byte = this.#bytes[this.#bit >> 3];
-      if (byte === undefined) throw new RangeError('the parameter set ends too early');
-      value = value * 2 + ((byte >> (7 - (this.#bit & 7))) & 1);
-    }
-    return value;
-  }
-
-  /** ue(v), §9.2: Exp-Golomb. */
-  ue(): number {
-    let zeros = 0;
-    while (this.bits(1) === 0) if (++zeros > 31) throw new RangeError('no Exp-Golomb number');
-    return 2 ** zeros - 1 + this.bits(zeros);
-  }
-}
+import { BitReader } from './bit-reader.ts';
 
 /**
  * Picture size of an HEVC sequence parameter set (ITU-T H.265 §7.3.2.2), without the conformance window.

@@ -1,14 +1,17 @@
-import { Dictionary, FormatContext, InputFormat, type Packet, type Stream } from 'node-av/lib';
+import { Dictionary, FormatContext, InputFormat, Packet, type Stream } from 'node-av/lib';
 import {
   AVFMT_FLAG_NONBLOCK,
   AVMEDIA_TYPE_AUDIO,
   AVMEDIA_TYPE_VIDEO,
+  AVERROR_EOF,
   AVSEEK_FLAG_BACKWARD,
 } from 'node-av/constants';
 import { CodedError } from '../contract/errors.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { PacketUnit, type AudioFeed, type Feed, type Unit, type VideoFeed } from './feed.ts';
 import { AVERROR_EAGAIN, check } from './ffmpeg.ts';
 import { SILENCE_MS, type Opening, type Source } from './sources.ts';
+import { describeAudio } from './stream-config.ts';
 
 /** Connecting takes several answers of the camera, each of which may take SILENCE_MS. */
 const OPEN_MS = 2 * SILENCE_MS;
@@ -18,14 +21,17 @@ const INTERRUPT_EVERY_MS = 50;
 const POLL_MS = 10;
 
 /**
- * An open demuxer.
+ * An open demuxer of FFmpeg.
  *
  * Invariants: at most one native call at a time; the context is closed only when none is pending (freeing it
  * under a running call crashes the process); `interrupt` makes a pending call return soon.
  */
-export class Input implements AsyncDisposable {
-  readonly video: Stream;
-  readonly audio: Stream | null;
+export class Input implements Feed {
+  readonly video: VideoFeed;
+  readonly audio: AudioFeed | null;
+  readonly #videoIndex: number;
+  readonly #audioIndex: number | null;
+  readonly #packet: Packet;
   readonly #context: FormatContext;
   readonly #clock: Clock;
   readonly #polled: boolean;
@@ -39,8 +45,14 @@ export class Input implements AsyncDisposable {
     polled: boolean,
   ) {
     this.#context = context;
-    this.video = streams.video;
-    this.audio = streams.audio;
+    const { video, audio } = streams;
+    this.video = { parameters: video.codecpar, base: video.timeBase, fps: frameRate(video) };
+    const track = audio && describeAudio(audio);
+    this.audio = audio && track && { track, base: audio.timeBase };
+    this.#videoIndex = video.index;
+    this.#audioIndex = this.audio && audio ? audio.index : null;
+    this.#packet = new Packet();
+    this.#packet.alloc();
     this.#clock = clock;
     this.#polled = polled;
   }
@@ -72,15 +84,22 @@ export class Input implements AsyncDisposable {
     }
   }
 
-  /** The return value of av_read_frame. */
-  read(packet: Packet): Promise<number> {
-    if (this.#polled) return this.#poll(packet);
-    const reading = this.#context.readFrame(packet);
-    this.#pending = reading;
-    return reading;
+  /** Rejects with FfmpegFailure. */
+  async next(): Promise<Unit | null> {
+    for (;;) {
+      this.#packet.unref();
+      const reading = this.#polled ? this.#poll() : this.#context.readFrame(this.#packet);
+      this.#pending = reading;
+      const code = await reading;
+      if (code === AVERROR_EOF) return null;
+      check(code, 'reading');
+      const { streamIndex } = this.#packet;
+      if (streamIndex === this.#videoIndex) return new PacketUnit(this.#packet, 'video');
+      if (streamIndex === this.#audioIndex) return new PacketUnit(this.#packet, 'audio');
+    }
   }
 
-  /** Makes the pending read, and all later ones, return AVERROR_EXIT soon. */
+  /** Makes the pending read, and all later ones, fail with AVERROR_EXIT soon. */
   interrupt(): void {
     this.#interrupted = true;
     this.#context.interrupt();
@@ -94,11 +113,12 @@ export class Input implements AsyncDisposable {
     this.interrupt();
     await this.#pending.catch(() => {});
     await this.#context.closeInput();
+    this.#packet.free();
   }
 
-  async #poll(packet: Packet): Promise<number> {
+  async #poll(): Promise<number> {
     for (;;) {
-      const code = this.#context.readFrameSync(packet);
+      const code = this.#context.readFrameSync(this.#packet);
       if (code !== AVERROR_EAGAIN || this.#interrupted) return code;
       await this.#clock.sleep(POLL_MS);
     }
@@ -128,4 +148,12 @@ async function interruptible(
     done.abort();
     await guarding;
   }
+}
+
+function frameRate({ avgFrameRate, rFrameRate }: Stream): number | null {
+  for (const { num, den } of [avgFrameRate, rFrameRate]) {
+    const fps = den > 0 ? num / den : 0;
+    if (fps >= 1 && fps <= 240) return fps;
+  }
+  return null;
 }

@@ -10,6 +10,8 @@ export interface Opening {
   readonly url: string;
   readonly format: string | null;
   readonly options: Readonly<Record<string, string>>;
+  /** Our own reader is tried first. */
+  readonly rtsp?: { readonly transport: 'tcp' | 'udp'; readonly audio: boolean };
 }
 
 /** How the packets of a source come. */
@@ -81,6 +83,7 @@ async function openRtsp(address: string, audio: boolean, settings: RtspSettings)
       // UDP only: room for a key frame of several megabits that comes at once.
       ...(settings.transport === 'udp' ? { buffer_size: '1048576' } : {}),
     },
+    ...(url.protocol === 'rtsp:' ? { rtsp: { transport: settings.transport, audio } } : {}),
   };
 }
 

@@ -14,6 +14,7 @@ import type { Size } from '../contract/geometry.ts';
 import type { AudioTrack, VideoTrack } from '../contract/media.ts';
 import { audioSpecificConfig } from './adts.ts';
 import { check } from './ffmpeg.ts';
+import { h264ReorderDepth } from './h264-sps.ts';
 import { hevcPictureSize } from './hevc-sps.ts';
 import { isSps, joinAnnexB, nalType, type NalCodec } from './nal.ts';
 import { VIDEO_TIMESCALE } from './timeline.ts';
@@ -54,7 +55,7 @@ export function describeVideo(codec: NalCodec, parameterSets: readonly Uint8Arra
       // Cameras announce 0.1 or 1000 too; such a value helps nobody.
       ...(fps !== null && fps >= 1 && fps <= 240 ? { fps: Math.round(fps * 1000) / 1000 } : {}),
     },
-    reorderDepth: reorderDepth(all),
+    reorderDepth: codec === 'h264' ? h264Depth(spsList[0]) : hevcDepth(all),
   };
 }
 
@@ -101,7 +102,8 @@ function unescape(nal: Uint8Array): Uint8Array {
 /** RFC 6381 §3.3: profile, constraints and level, as bytes 1 to 3 of `avcC`. */
 const avcString = (config: Buffer): string => `avc1.${config.subarray(1, 4).toString('hex')}`;
 
-function parametersOf(codec: NalCodec, extradata: Buffer): CodecParameters {
+/** What FFmpeg needs to open a decoder. `extradata`: Annex B, or a configuration record. */
+export function parametersOf(codec: NalCodec, extradata: Buffer): CodecParameters {
   const parameters = new CodecParameters();
   parameters.alloc();
   parameters.codecType = AVMEDIA_TYPE_VIDEO;
@@ -110,8 +112,17 @@ function parametersOf(codec: NalCodec, extradata: Buffer): CodecParameters {
   return parameters;
 }
 
-/** `max_num_reorder_frames` of the VUI, as FFmpeg's decoder reads it when opened. */
-function reorderDepth(parameters: CodecParameters): number {
+function h264Depth(sps: Uint8Array | undefined): number {
+  try {
+    return sps ? h264ReorderDepth(unescape(sps)) : 0;
+  } catch (error) {
+    if (error instanceof RangeError) return 0;
+    throw error;
+  }
+}
+
+/** `sps_max_num_reorder_pics`, as FFmpeg's decoder reads it when opened. */
+function hevcDepth(parameters: CodecParameters): number {
   const codec = Codec.findDecoder(parameters.codecId);
   if (!codec) return 0;
   using context = new CodecContext();

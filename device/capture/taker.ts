@@ -1,13 +1,13 @@
-import type { Packet } from 'node-av/lib';
 import type { StreamInfo } from '../contract/media.ts';
+import type { Unit } from './feed.ts';
 import type { Sampler } from './sampler.ts';
 import type { Timeline } from './timeline.ts';
 import type { WallAnchor } from './wall-anchor.ts';
 
-/** What becomes of the packets of one connection. */
+/** What becomes of what one connection gives. Without a promise it is done already. */
 export interface Taker extends AsyncDisposable {
-  video(packet: Packet, signal: AbortSignal): Promise<void>;
-  audio(packet: Packet): void;
+  video(unit: Unit, signal: AbortSignal): void | Promise<void>;
+  audio(unit: Unit): void;
   /** Gives out what is still inside. */
   flush(): Promise<void>;
   /** The source begins again at its start. */

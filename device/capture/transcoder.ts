@@ -6,6 +6,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { Backlog } from './backlog.ts';
 import { Decoder } from './decoder.ts';
 import { Encoder, type EncodedSample } from './encoder.ts';
+import { PacketUnit, type Unit } from './feed.ts';
 import { masked, type PrivacyMask } from './privacy-mask.ts';
 import type { Scaling } from './scaling.ts';
 import type { CaptureSink } from './sink.ts';
@@ -29,7 +30,7 @@ export interface TranscoderOptions {
   show(frame: Frame, pts: number): Promise<void>;
   /** Sets `generation.info`. */
   announce(track: VideoTrack, encoder: string): void;
-  passAudio(packet: Packet): void;
+  passAudio(unit: Unit): void;
   onFailure(error: unknown): void;
   onStrain(reason: CodedError | null): void;
 }
@@ -59,7 +60,9 @@ export class Transcoder implements Taker {
       ? new Backlog({
           clock,
           work: async (packet, track, arrivedUtcMs) =>
-            track === 'video' ? this.#decode(packet, arrivedUtcMs) : options.passAudio(packet),
+            track === 'video'
+              ? this.#decode(packet, arrivedUtcMs)
+              : options.passAudio(new PacketUnit(packet, 'audio')),
           onFailure: (error) => options.onFailure(error),
           onLoss: (pictures) =>
             meter.count('spyoncino_drops_total', { stage: 'encode', reason: 'late' }, pictures),
@@ -68,15 +71,15 @@ export class Transcoder implements Taker {
       : null;
   }
 
-  async video(packet: Packet, signal: AbortSignal): Promise<void> {
+  video(unit: Unit, signal: AbortSignal): void | Promise<void> {
     this.#signal = signal;
-    if (this.#backlog) this.#backlog.push(packet, 'video');
-    else await this.#decode(packet, this.#o.clock.utcMs());
+    if (!this.#backlog) return this.#decode(unit.packet(), this.#o.clock.utcMs());
+    this.#backlog.push(unit.packet(), 'video');
   }
 
-  audio(packet: Packet): void {
-    if (this.#backlog) this.#backlog.push(packet, 'audio');
-    else this.#o.passAudio(packet);
+  audio(unit: Unit): void {
+    if (this.#backlog) this.#backlog.push(unit.packet(), 'audio');
+    else this.#o.passAudio(unit);
   }
 
   async flush(): Promise<void> {

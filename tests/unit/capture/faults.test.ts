@@ -35,6 +35,18 @@ test.each<[Situation['kind'], Situation['phase'], number, string]>([
   expect(fault.code).toBe(expected);
 });
 
+test.each([
+  [-ECONNREFUSED, 'CAMERA_REFUSED'],
+  [-EHOSTUNREACH, 'CAMERA_UNREACHABLE'],
+  [-ECONNRESET, 'CAMERA_ENDED'],
+  [-EBUSY, 'CAMERA_FAILED'],
+])('of a socket, %i → %s, also when all addresses of a name fail', (errno, expected) => {
+  const error = Object.assign(new Error('connect'), { errno });
+  const situation = { kind: 'rtsp', phase: 'open', timedOut: false } as const;
+  expect(faultOf(error, situation).code).toBe(expected);
+  expect(faultOf(new AggregateError([error, error]), situation).code).toBe(expected);
+});
+
 test('a fault that is coded already keeps its code, one that is unknown says so', () => {
   const situation = { kind: 'rtsp', phase: 'open', timedOut: false } as const;
   const coded = new CodedError('CAMERA_CODEC_UNSUPPORTED', 'vp9');
