@@ -199,6 +199,7 @@ export class TelegramBot implements Part {
         role,
         cameras: this.#o.cameras(),
         timeZone: settings.timeZone,
+        utcMs: clock.utcMs(),
         ask: async (asked, request = {}) => {
           const caller = { user: `telegram:${userId}`, role, surface: 'telegram' } as const;
           const outcome = await this.#o.door.submit({ command: asked, ...request }, caller);

@@ -25,6 +25,7 @@ export interface ChatOrder {
   readonly role: Role;
   readonly cameras: readonly string[];
   readonly timeZone: string | null;
+  readonly utcMs: number;
   /** By the one door. @throws CodedError of the outcome */
   readonly ask: (
     command: CommandName,
@@ -96,12 +97,12 @@ export const CHAT_COMMANDS: Readonly<Record<string, ChatCommand>> = {
   recordings: {
     about: 'what was recorded, to choose from: /recordings [camera]',
     role: 'viewer',
-    async run({ words: [camera_id], ask, timeZone }) {
+    async run({ words: [camera_id], ask, timeZone, utcMs }) {
       const wanted = { limit: 12, ...(camera_id === undefined ? {} : { camera_id }) };
-      return recordingsReply(
-        (await ask('recordings.list', { arguments: wanted })) as RecordingsResult,
+      return recordingsReply((await ask('recordings.list', { arguments: wanted })) as RecordingsResult, {
+        utcMs,
         timeZone,
-      );
+      });
     },
   },
   timeline: {

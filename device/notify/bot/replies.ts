@@ -72,17 +72,40 @@ export interface RecordingsResult {
 
 /** Telegram takes no longer answers of buttons. */
 const MAX_PRESS_BYTES = 64;
+const PER_ROW = 4;
+const DAY_MS = 86_400_000;
 
-export function recordingsReply({ items }: RecordingsResult, timeZone: string | null): Reply {
-  const buttons = items
-    .map(({ id, label, camera_id, start_ts }) => ({
-      text: `${dayAndTime(start_ts, { timeZone }).slice(5, 16)} ${label} ${camera_id}`,
-      press: `clip ${id}`,
-    }))
-    .filter(({ press }) => Buffer.byteLength(press) <= MAX_PRESS_BYTES);
+export interface Now {
+  readonly utcMs: number;
+  /** null: that of this machine. */
+  readonly timeZone: string | null;
+}
+
+/** By day, numbered; a button for each number. */
+export function recordingsReply({ items }: RecordingsResult, { utcMs, timeZone }: Now): Reply {
+  const shown = items.filter(({ id }) => Buffer.byteLength(`clip ${id}`) <= MAX_PRESS_BYTES);
+  if (shown.length === 0) return { text: 'There are no recordings.' };
+  const day = (ms: number): string => dayAndTime(ms, { timeZone }).slice(0, 10);
+  const days = new Map([
+    [day(utcMs), 'Today'],
+    [day(utcMs - DAY_MS), 'Yesterday'],
+  ]);
+  const lines: string[] = [];
+  let heading = '';
+  for (const [index, { label, camera_id, start_ts }] of shown.entries()) {
+    const when = dayAndTime(start_ts, { timeZone });
+    const next = days.get(when.slice(0, 10)) ?? 'Older';
+    if (next !== heading) lines.push(...(heading === '' ? [] : ['']), next);
+    heading = next;
+    const time = next === 'Older' ? when.slice(5, 16) : when.slice(11, 16);
+    lines.push(`${index + 1}. ${time} ${label}, ${camera_id}`);
+  }
+  const buttons = shown.map(({ id }, index) => ({ text: String(index + 1), press: `clip ${id}` }));
   return {
-    text: buttons.length === 0 ? 'There are no recordings.' : 'Recordings, newest first:',
-    buttons: buttons.map((button) => [button]),
+    text: lines.join('\n'),
+    buttons: Array.from({ length: Math.ceil(buttons.length / PER_ROW) }, (_, row) =>
+      buttons.slice(row * PER_ROW, (row + 1) * PER_ROW),
+    ),
   };
 }
 
