@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the Debian part of the root file system. Runs inside the toolbox.
 #
-# Usage: debian.sh ARCHITECTURE OUT.tar
+# Usage: debian.sh ARCHITECTURE OUT_DIR
 set -eu
 architecture=$1 out=$2
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
