@@ -14,7 +14,7 @@ new_key "$out/ca.key"
 openssl req -x509 -new -key "$out/ca.key" -days 7300 -subj '/O=Spyoncino/CN=Development authority' \
   -addext 'basicConstraints=critical,CA:TRUE' -addext 'keyUsage=critical,keyCertSign,cRLSign' -out "$out/ca.pem"
 new_key "$out/signer.key.new"
-printf 'basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=codeSigning\n' >"$out/extensions"
+printf 'basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=codeSigning,emailProtection\n' >"$out/extensions"
 openssl req -new -key "$out/signer.key.new" -subj '/O=Spyoncino/CN=Development signer' |
   openssl x509 -req -CA "$out/ca.pem" -CAkey "$out/ca.key" -days 1095 -extfile "$out/extensions" -out "$out/signer.pem" 2>/dev/null
 rm "$out/ca.key" "$out/extensions"
