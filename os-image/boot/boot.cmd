@@ -96,6 +96,11 @@ setenv verity
 if load ${devtype} ${devnum}:${boot_part} ${ramdisk_addr_r} slot.env; then
   env import -t ${ramdisk_addr_r} ${filesize} verity
 fi
+# Who can write this partition can replace this very script: more of the kernel's command line gives away nothing.
+setenv spyoncino_args
+if load ${devtype} ${devnum}:1 ${ramdisk_addr_r} spyoncino.env; then
+  env import -t ${ramdisk_addr_r} ${filesize} spyoncino_args
+fi
 setenv bootargs "${console_args} panic=5 quiet loglevel=4 rauc.slot=${slot} spyoncino.slot=${slot} spyoncino.trial=${trial} spyoncino.left=${left} spyoncino.recovery=${BOOT_RECOVERY} spyoncino.root=${root_uuid} spyoncino.verity=${verity} ${spyoncino_args}"
 
 setenv tree ${fdt_addr}
