@@ -46,7 +46,8 @@ function write(change: (state: BootState) => BootState): void {
     const written = writeSync(file, encode(next.state), 0, COPY_BYTES, COPY_OFFSETS[next.copy]);
     fsyncSync(file);
     const back = decode(copyOf(file, next.copy));
-    if (written !== COPY_BYTES || back?.seq !== next.state.seq) throw new Error(`${DEVICE} does not keep what is written`);
+    if (written !== COPY_BYTES || back?.seq !== next.state.seq)
+      throw new Error(`${DEVICE} does not keep what is written`);
   } finally {
     closeSync(file);
   }
@@ -93,7 +94,9 @@ function run([verb, name, mark]: readonly string[]): string {
     case 'show':
       return JSON.stringify(read(), null, 2);
     default:
-      throw new Error('get-primary, set-primary SLOT, get-state SLOT, set-state SLOT good|bad, get-current or show');
+      throw new Error(
+        'get-primary, set-primary SLOT, get-state SLOT, set-state SLOT good|bad, get-current or show',
+      );
   }
 }
 

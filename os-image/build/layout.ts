@@ -37,7 +37,8 @@ export const DISK_MIB = PARTITIONS.reduce((end, { sizeMib }) => end + sizeMib, 1
 
 /** Input of `sfdisk`. Ids are fixed, so that two builds are the same bytes. */
 export function sfdiskScript(partitions: readonly Partition[]): string {
-  const id = (number: number): string => `5B10C1A0-0000-4000-8000-0000000000${String(number).padStart(2, '0')}`;
+  const id = (number: number): string =>
+    `5B10C1A0-0000-4000-8000-0000000000${String(number).padStart(2, '0')}`;
   const lines = partitions.map(({ name, number, startMib, sizeMib, type }) =>
     [
       `start=${startMib * SECTORS_PER_MIB}`,

@@ -44,7 +44,11 @@ const inside = (step: string, args: readonly string[], env: Readonly<Record<stri
 function fingerprint(paths: readonly string[]): string {
   const hash = createHash('sha256');
   for (const path of paths) {
-    const files = statSync(path).isDirectory() ? globSync('**', { cwd: path }).sort().map((name) => `${path}/${name}`) : [path];
+    const files = statSync(path).isDirectory()
+      ? globSync('**', { cwd: path })
+          .sort()
+          .map((name) => `${path}/${name}`)
+      : [path];
     for (const file of files) {
       if (statSync(file).isFile()) hash.update(`${file}\0`).update(readFileSync(file));
     }
@@ -120,10 +124,26 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
   const slotName = `slot-arm64-${version}`;
   const slot = step(
     slotName,
-    [debian, kernel, initrd, agent, version, String(fast), fingerprint([`${keyDir}/ca.pem`]), files('recipe/slot.sh', 'overlay')],
+    [
+      debian,
+      kernel,
+      initrd,
+      agent,
+      version,
+      String(fast),
+      fingerprint([`${keyDir}/ca.pem`]),
+      files('recipe/slot.sh', 'overlay'),
+    ],
     () => {
       run('cp', [`${keyDir}/ca.pem`, `${cache}/keyring.pem`]);
-      inside('slot.sh', ['/work', 'arm64', version, '/work/keyring.pem', `/work/${slotName}`, fast ? '3' : '15']);
+      inside('slot.sh', [
+        '/work',
+        'arm64',
+        version,
+        '/work/keyring.pem',
+        `/work/${slotName}`,
+        fast ? '3' : '15',
+      ]);
     },
     [`${cache}/${slotName}/root.img`, `${cache}/${slotName}/boot.img`],
   );
@@ -131,7 +151,10 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
   const firmware = step(
     `firmware-${target}`,
     [files(`recipe/firmware-${target === 'raspberrypi' ? 'raspberrypi' : 'qemu'}.sh`, 'boot')],
-    () => inside(`firmware-${target === 'raspberrypi' ? 'raspberrypi' : 'qemu'}.sh`, [`/work/firmware-${target}`]),
+    () =>
+      inside(`firmware-${target === 'raspberrypi' ? 'raspberrypi' : 'qemu'}.sh`, [
+        `/work/firmware-${target}`,
+      ]),
     [`${cache}/firmware-${target}/partition`],
   );
 
@@ -140,7 +163,13 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
   step(
     disk,
     [slot, firmware, fingerprint([`${cache}/layout`]), files('recipe/disk.sh')],
-    () => inside('disk.sh', [`/work/${slotName}`, `/work/firmware-${target}/partition`, '/work/layout', `/work/out/${disk}`]),
+    () =>
+      inside('disk.sh', [
+        `/work/${slotName}`,
+        `/work/firmware-${target}/partition`,
+        '/work/layout',
+        `/work/out/${disk}`,
+      ]),
     [`${cache}/out/${disk}`],
   );
   const bundle = `spyoncino-${version}-arm64.raucb`;
@@ -187,7 +216,11 @@ function main(argv: readonly string[]): number {
   }
   const { version } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as { version: string };
   try {
-    const built = build(target, { version: values.version ?? version, fast: values.fast, keys: values.keys ?? null });
+    const built = build(target, {
+      version: values.version ?? version,
+      fast: values.fast,
+      keys: values.keys ?? null,
+    });
     process.stdout.write(`${built.disk}\n${built.bundle}\n`);
     return 0;
   } catch (error) {
