@@ -26,11 +26,13 @@ const SIZES: readonly (readonly [name: string, sizeMib: number, type: string])[]
 ];
 
 /** In order of number and place, without gaps; the first MiB is the table's. */
-export const PARTITIONS: readonly Partition[] = SIZES.reduce<Partition[]>((placed, [name, sizeMib, type]) => {
-  const last = placed.at(-1);
-  const startMib = last === undefined ? 1 : last.startMib + last.sizeMib;
-  return [...placed, { name, number: placed.length + 1, startMib, sizeMib, type }];
-}, []);
+export const PARTITIONS: readonly Partition[] = SIZES.map(([name, sizeMib, type], index) => ({
+  name,
+  number: index + 1,
+  startMib: SIZES.slice(0, index).reduce((start, [, before]) => start + before, 1),
+  sizeMib,
+  type,
+}));
 
 /** One MiB at the end is for the second copy of the table. */
 export const DISK_MIB = PARTITIONS.reduce((end, { sizeMib }) => end + sizeMib, 1) + 1;
