@@ -74,7 +74,8 @@ export class Machine {
 
   async stop(): Promise<void> {
     if (this.#ended) return;
-    this.#process.kill('SIGTERM');
+    // `unshare` ignores anything milder; its whole namespace ends with it.
+    this.#process.kill('SIGKILL');
     await once(this.#process, 'exit');
   }
 }
