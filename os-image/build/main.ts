@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { COPY_OFFSETS, encode, FACTORY_STATE } from '../boot-state/codec.ts';
 import { DISK_MIB, PARTITIONS, sfdiskScript } from './layout.ts';
 
-const TARGETS = ['qemu-arm64', 'raspberrypi'] as const;
+const TARGETS = ['qemu-arm64'] as const;
 type Target = (typeof TARGETS)[number];
 
 const USAGE = `Usage: ./scripts/build-image TARGET [--version VERSION] [--fast] [--keys DIR]
@@ -150,11 +150,8 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
 
   const firmware = step(
     `firmware-${target}`,
-    [files(`recipe/firmware-${target === 'raspberrypi' ? 'raspberrypi' : 'qemu'}.sh`, 'boot')],
-    () =>
-      inside(`firmware-${target === 'raspberrypi' ? 'raspberrypi' : 'qemu'}.sh`, [
-        `/work/firmware-${target}`,
-      ]),
+    [files('recipe/firmware-qemu.sh', 'boot')],
+    () => inside('firmware-qemu.sh', [`/work/firmware-${target}`]),
     [`${cache}/firmware-${target}/partition`],
   );
 
