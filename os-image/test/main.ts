@@ -99,7 +99,7 @@ async function test(): Promise<readonly Proven[]> {
   try {
     await machine.line(/spyoncino: booting slot A, good, 2 attempts left, recovery none/, signal);
     shown('U-Boot reads the boot state, takes one attempt in one write, chooses slot A');
-    await machine.line(/spyoncino-[0-9a-f]{6} login:/, signal);
+    await machine.line(/Debian GNU\/Linux 13 spyoncino-[0-9a-f]{6} /, signal);
     shown('kernel, dm-verity, data partition checked and mounted: a login prompt with a name of its own');
     await healthy(port, signal);
     shown('the agent answers /health over TLS');
