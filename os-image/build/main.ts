@@ -95,20 +95,20 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
     [files('recipe/debian.sh', 'recipe/debian.packages')],
     () => {
       rmSync(`${cache}/debian-arm64`, { recursive: true, force: true });
-      inside('debian.sh', ['arm64', '/work/debian-arm64'], foreign);
+      inside('debian.sh', ['arm64', '/cache/debian-arm64'], foreign);
     },
     [`${cache}/debian-arm64`],
   );
   const kernel = step(
     'kernel-arm64',
     [files('recipe/kernel.sh', 'recipe/modules.list')],
-    () => inside('kernel.sh', ['arm64', '/work/kernel-arm64']),
+    () => inside('kernel.sh', ['arm64', '/cache/kernel-arm64']),
     [`${cache}/kernel-arm64/version`],
   );
   const initrd = step(
     'initrd-arm64',
     [debian, kernel, files('recipe/initrd.sh', 'initrd')],
-    () => inside('initrd.sh', ['/work/debian-arm64', '/work/kernel-arm64', '/work/initrd-arm64.img']),
+    () => inside('initrd.sh', ['/cache/debian-arm64', '/cache/kernel-arm64', '/cache/initrd-arm64.img']),
     [`${cache}/initrd-arm64.img`],
   );
   const agentDir = `${cache}/agent-arm64`;
@@ -119,7 +119,7 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
     fingerprint([`${layer}/device`, `${layer}/config`, `${layer}/os-image`].map((path) => path)),
   ].join(' ');
 
-  if (keys === null) inside('keys.sh', ['/work/keys']);
+  if (keys === null) inside('keys.sh', ['/cache/keys']);
   const keyDir = keys ?? `${cache}/keys`;
   const slotName = `slot-arm64-${version}`;
   const slot = step(
@@ -137,11 +137,11 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
     () => {
       run('cp', [`${keyDir}/ca.pem`, `${cache}/keyring.pem`]);
       inside('slot.sh', [
-        '/work',
+        '/cache',
         'arm64',
         version,
-        '/work/keyring.pem',
-        `/work/${slotName}`,
+        '/cache/keyring.pem',
+        `/cache/${slotName}`,
         fast ? '3' : '15',
       ]);
     },
@@ -151,7 +151,7 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
   const firmware = step(
     `firmware-${target}`,
     [files('recipe/firmware-qemu.sh', 'boot')],
-    () => inside('firmware-qemu.sh', [`/work/firmware-${target}`]),
+    () => inside('firmware-qemu.sh', [`/cache/firmware-${target}`]),
     [`${cache}/firmware-${target}/partition`],
   );
 
@@ -162,10 +162,10 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
     [slot, firmware, fingerprint([`${cache}/layout`]), files('recipe/disk.sh')],
     () =>
       inside('disk.sh', [
-        `/work/${slotName}`,
-        `/work/firmware-${target}/partition`,
-        '/work/layout',
-        `/work/out/${disk}`,
+        `/cache/${slotName}`,
+        `/cache/firmware-${target}/partition`,
+        '/cache/layout',
+        `/cache/out/${disk}`,
       ]),
     [`${cache}/out/${disk}`],
   );
@@ -175,7 +175,7 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
     [slot, files('recipe/bundle.sh')],
     () => {
       if (keys !== null) run('cp', ['-r', keys, `${cache}/keys`]);
-      inside('bundle.sh', [`/work/${slotName}`, '/work/keys', `/work/out/${bundle}`]);
+      inside('bundle.sh', [`/cache/${slotName}`, '/cache/keys', `/cache/out/${bundle}`]);
     },
     [`${cache}/out/${bundle}`],
   );

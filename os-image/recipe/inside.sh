@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs a command inside the toolbox: this repository at /source (read-only), the cache at /work. Mounts and processes are
+# Runs a command inside the toolbox: this repository at /source (read-only), the cache at /cache. Mounts and processes are
 # the command's own and end with it.
 #
 # Usage: inside.sh CACHE_DIR COMMAND [ARGUMENT…]
@@ -19,7 +19,7 @@ fi
 box=$cache/toolbox
 mount -t proc proc "$box/proc"
 mount --rbind /dev "$box/dev"
-mount --bind "$cache" "$box/work"
+mount --bind "$cache" "$box/cache"
 mount --bind "$here/../.." "$box/source"
 mount -o remount,bind,ro "$box/source"
 [ -e /etc/resolv.conf ] && touch "$box/etc/resolv.conf" && mount --bind /etc/resolv.conf "$box/etc/resolv.conf"

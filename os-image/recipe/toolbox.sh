@@ -39,6 +39,6 @@ PATH="$apt_dir/mmdebstrap/usr/bin:$PATH" nice -n 10 mmdebstrap --quiet --variant
   --include="$(printf '%s' "$packages" | tr '\n ' ',,')" --aptopt='Apt::Install-Recommends "false"' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt=force-unsafe-io \
   trixie "$cache/toolbox.new" "$apt_dir/debian.sources" >&2
-mkdir -p "$cache/toolbox.new/work" "$cache/toolbox.new/source"
+mkdir -p "$cache/toolbox.new/cache" "$cache/toolbox.new/source"
 mv "$cache/toolbox.new" "$cache/toolbox"
 printf '%s\n' "$stamp" >"$cache/toolbox.stamp"

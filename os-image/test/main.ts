@@ -63,8 +63,8 @@ async function test(): Promise<readonly Proven[]> {
   run(`${root}/scripts/build-image`, ['qemu-arm64', '--fast', '--version', '0.1.0']);
   mkdirSync(`${cache}/vm`, { recursive: true });
   const inside = `${root}/os-image/recipe/inside.sh`;
-  const base = '/work/out/spyoncino-0.1.0-qemu-arm64.img';
-  run(inside, [cache, 'rm', '-f', '/work/vm/disk.qcow2']);
+  const base = '/cache/out/spyoncino-0.1.0-qemu-arm64.img';
+  run(inside, [cache, 'rm', '-f', '/cache/vm/disk.qcow2']);
   run(inside, [
     cache,
     'qemu-img',
@@ -76,7 +76,7 @@ async function test(): Promise<readonly Proven[]> {
     'raw',
     '-b',
     base,
-    '/work/vm/disk.qcow2',
+    '/cache/vm/disk.qcow2',
     '4G',
   ]);
 
@@ -91,8 +91,8 @@ async function test(): Promise<readonly Proven[]> {
   };
   const machine = Machine.start(
     [inside, cache],
-    '/work/vm/disk.qcow2',
-    '/work/firmware-qemu-arm64/u-boot.bin',
+    '/cache/vm/disk.qcow2',
+    '/cache/firmware-qemu-arm64/u-boot.bin',
     port,
     `${cache}/vm/console.log`,
   );
