@@ -1,0 +1,230 @@
+/** `scripts/build-image TARGET`: makes a disk image and an update bundle, step by step; a step whose inputs are the same is skipped. */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { COPY_OFFSETS, encode, FACTORY_STATE } from '../boot-state/codec.ts';
+import { DISK_MIB, PARTITIONS, sfdiskScript } from './layout.ts';
+
+const TARGETS = ['qemu-arm64'] as const;
+type Target = (typeof TARGETS)[number];
+
+const USAGE = `Usage: ./scripts/build-image TARGET [--version VERSION] [--fast] [--keys DIR]
+
+Makes a disk image and an update bundle in .cache/image/out, from Debian packages and the npm registry alone. Needs root (or sudo),
+Debian's apt and 6 GB; what it uses is kept in .cache/image, nothing is installed.
+
+Targets: ${TARGETS.join(', ')}
+  --version VERSION  called so instead of the version in package.json (to try updates)
+  --fast             compresses little: quicker to make, a third larger
+  --keys DIR         ca.pem, signer.pem and signer.key for bundles; without it, keys for development are made
+`;
+
+const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+const cache = `${root}/.cache/image`;
+const recipe = `${root}/os-image/recipe`;
+
+class BuildError extends Error {}
+
+/** Runs a program with its output shown. */
+function run(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): void {
+  const { status, error } = spawnSync(program, args, {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, ...env },
+  });
+  if (error) throw new BuildError(`${program}: ${error.message}`);
+  if (status !== 0) throw new BuildError(`${program.replace(`${root}/`, '')} failed (${status ?? 'killed'})`);
+}
+
+const inside = (step: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): void =>
+  run(`${recipe}/inside.sh`, [cache, `/source/os-image/recipe/${step}`, ...args], env);
+
+/** A hash over the content of files and folders, in the repository or the cache. */
+function fingerprint(paths: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const path of paths) {
+    const files = statSync(path).isDirectory()
+      ? globSync('**', { cwd: path })
+          .sort()
+          .map((name) => `${path}/${name}`)
+      : [path];
+    for (const file of files) {
+      if (statSync(file).isFile()) hash.update(`${file}\0`).update(readFileSync(file));
+    }
+  }
+  return hash.digest('hex');
+}
+
+/** Does `work` unless it was done before with the same `inputs`; says how long it took. Returns this step's key. */
+function step(name: string, inputs: readonly string[], work: () => void, outputs: readonly string[]): string {
+  const key = createHash('sha256').update(inputs.join('\n')).digest('hex');
+  const stamp = `${cache}/stamps/${name}`;
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === key && outputs.every((path) => existsSync(path))) {
+    process.stderr.write(`image: ${name}: unchanged\n`);
+    return key;
+  }
+  rmSync(stamp, { force: true });
+  const started = performance.now();
+  work();
+  writeFileSync(stamp, key);
+  process.stderr.write(`image: ${name}: ${((performance.now() - started) / 1000).toFixed(0)} s\n`);
+  return key;
+}
+
+export interface Built {
+  readonly disk: string;
+  readonly bundle: string;
+}
+
+interface Options {
+  readonly version: string;
+  readonly fast: boolean;
+  readonly keys: string | null;
+}
+
+export function build(target: Target, { version, fast, keys }: Options): Built {
+  mkdirSync(`${cache}/stamps`, { recursive: true });
+  mkdirSync(`${cache}/out`, { recursive: true });
+  run(`${recipe}/toolbox.sh`, [cache]);
+  const foreign = { SPYONCINO_FOREIGN: 'arm64' };
+  const files = (...names: string[]): string => fingerprint(names.map((name) => `${root}/os-image/${name}`));
+
+  const debian = step(
+    'debian-arm64',
+    [files('recipe/debian.sh', 'recipe/debian.packages')],
+    () => {
+      rmSync(`${cache}/debian-arm64`, { recursive: true, force: true });
+      inside('debian.sh', ['arm64', '/cache/debian-arm64'], foreign);
+    },
+    [`${cache}/debian-arm64`],
+  );
+  const kernel = step(
+    'kernel-arm64',
+    [files('recipe/kernel.sh', 'recipe/modules.list')],
+    () => inside('kernel.sh', ['arm64', '/cache/kernel-arm64']),
+    [`${cache}/kernel-arm64/version`],
+  );
+  const initrd = step(
+    'initrd-arm64',
+    [debian, kernel, files('recipe/initrd.sh', 'initrd')],
+    () => inside('initrd.sh', ['/cache/debian-arm64', '/cache/kernel-arm64', '/cache/initrd-arm64.img']),
+    [`${cache}/initrd-arm64.img`],
+  );
+  const agentDir = `${cache}/agent-arm64`;
+  run(`${recipe}/agent.sh`, [root, 'arm64', agentDir]);
+  const layer = `${agentDir}/layer/opt/spyoncino`;
+  const agent = [
+    readFileSync(`${agentDir}/packages.stamp`, 'utf8'),
+    fingerprint([`${layer}/device`, `${layer}/config`, `${layer}/os-image`].map((path) => path)),
+  ].join(' ');
+
+  if (keys === null) inside('keys.sh', ['/cache/keys']);
+  const keyDir = keys ?? `${cache}/keys`;
+  const slotName = `slot-arm64-${version}`;
+  const slot = step(
+    slotName,
+    [
+      debian,
+      kernel,
+      initrd,
+      agent,
+      version,
+      String(fast),
+      fingerprint([`${keyDir}/ca.pem`]),
+      files('recipe/slot.sh', 'overlay'),
+    ],
+    () => {
+      run('cp', [`${keyDir}/ca.pem`, `${cache}/keyring.pem`]);
+      inside('slot.sh', [
+        '/cache',
+        'arm64',
+        version,
+        '/cache/keyring.pem',
+        `/cache/${slotName}`,
+        fast ? '3' : '15',
+      ]);
+    },
+    [`${cache}/${slotName}/root.img`, `${cache}/${slotName}/boot.img`],
+  );
+
+  const firmware = step(
+    `firmware-${target}`,
+    [files('recipe/firmware-qemu.sh', 'boot')],
+    () => inside('firmware-qemu.sh', [`/cache/firmware-${target}`]),
+    [`${cache}/firmware-${target}/partition`],
+  );
+
+  writeLayout(`${cache}/layout`);
+  const disk = `spyoncino-${version}-${target}.img`;
+  step(
+    disk,
+    [slot, firmware, fingerprint([`${cache}/layout`]), files('recipe/disk.sh')],
+    () =>
+      inside('disk.sh', [
+        `/cache/${slotName}`,
+        `/cache/firmware-${target}/partition`,
+        '/cache/layout',
+        `/cache/out/${disk}`,
+      ]),
+    [`${cache}/out/${disk}`],
+  );
+  const bundle = `spyoncino-${version}-arm64.raucb`;
+  step(
+    bundle,
+    [slot, files('recipe/bundle.sh')],
+    () => {
+      if (keys !== null) run('cp', ['-r', keys, `${cache}/keys`]);
+      inside('bundle.sh', [`/cache/${slotName}`, '/cache/keys', `/cache/out/${bundle}`]);
+    },
+    [`${cache}/out/${bundle}`],
+  );
+  return { disk: `${cache}/out/${disk}`, bundle: `${cache}/out/${bundle}` };
+}
+
+function writeLayout(dir: string): void {
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(`${dir}/table`, sfdiskScript(PARTITIONS));
+  writeFileSync(
+    `${dir}/places`,
+    PARTITIONS.map(({ name, startMib, sizeMib }) => `${name} ${startMib} ${sizeMib}\n`).join(''),
+  );
+  writeFileSync(`${dir}/disk_mib`, `${DISK_MIB}\n`);
+  const state = Buffer.alloc(COPY_OFFSETS[1] * 2);
+  for (const offset of COPY_OFFSETS) encode(FACTORY_STATE).copy(state, offset);
+  writeFileSync(`${dir}/boot_state.img`, state);
+}
+
+function main(argv: readonly string[]): number {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      help: { type: 'boolean', short: 'h' },
+      version: { type: 'string' },
+      fast: { type: 'boolean', default: false },
+      keys: { type: 'string' },
+    },
+  });
+  const target = TARGETS.find((name) => name === positionals[0]);
+  if (values.help || target === undefined) {
+    (values.help ? process.stdout : process.stderr).write(USAGE);
+    return values.help ? 0 : 2;
+  }
+  const { version } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as { version: string };
+  try {
+    const built = build(target, {
+      version: values.version ?? version,
+      fast: values.fast,
+      keys: values.keys ?? null,
+    });
+    process.stdout.write(`${built.disk}\n${built.bundle}\n`);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof BuildError)) throw error;
+    process.stderr.write(`image: ${error.message}\n`);
+    return 1;
+  }
+}
+
+if (import.meta.main) process.exitCode = main(process.argv.slice(2));

@@ -1,0 +1,81 @@
+/** A machine of QEMU's `virt` board with a disk image of ours, emulated. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+
+export class Machine {
+  readonly #process: ChildProcess;
+  readonly #lines: string[] = [];
+  readonly #waiting = new Set<() => void>();
+  #ended = false;
+
+  private constructor(process: ChildProcess, log: string) {
+    this.#process = process;
+    const console = process.stdout;
+    if (console === null) throw new Error('the machine has no console');
+    console.pipe(createWriteStream(log));
+    createInterface({ input: console }).on('line', (line) => {
+      this.#lines.push(line);
+      this.#wake();
+    });
+    process.on('exit', () => {
+      this.#ended = true;
+      this.#wake();
+    });
+  }
+
+  /** `disk` and `firmware` as seen inside the toolbox; the API of the guest answers at `apiPort` of this machine. */
+  static start(
+    inside: readonly [string, string],
+    disk: string,
+    firmware: string,
+    apiPort: number,
+    log: string,
+  ): Machine {
+    const [program, cache] = inside;
+    const args = [
+      ...['qemu-system-aarch64', '-M', 'virt', '-cpu', 'cortex-a72', '-accel', 'tcg,thread=multi'],
+      ...['-smp', '2', '-m', '1536', '-nodefaults', '-display', 'none', '-monitor', 'none'],
+      ...['-serial', 'stdio', '-bios', firmware],
+      ...['-drive', `file=${disk},format=qcow2,if=none,id=disk`, '-device', 'virtio-blk-pci,drive=disk'],
+      ...['-netdev', `user,id=net,hostfwd=tcp:127.0.0.1:${apiPort}-:8443`],
+      ...['-device', 'virtio-net-pci,netdev=net,romfile=', '-device', 'virtio-rng-pci'],
+      ...['-device', 'i6300esb', '-action', 'watchdog=reset'],
+    ];
+    // Its console's input stays open and silent: a key would stop U-Boot.
+    return new Machine(spawn(program, [cache, ...args], { stdio: ['pipe', 'pipe', 'inherit'] }), log);
+  }
+
+  /** Waits for a line of the console that matches, from the beginning of the log on. Rejects when the machine ends. */
+  async line(pattern: RegExp, signal: AbortSignal): Promise<string> {
+    for (let next = 0; ;) {
+      for (; next < this.#lines.length; next += 1) {
+        const line = this.#lines[next] ?? '';
+        if (pattern.test(line)) return line;
+      }
+      if (this.#ended) throw new Error(`the machine ended before it said ${pattern.source}`);
+      signal.throwIfAborted();
+      await this.#more(signal);
+    }
+  }
+
+  async #more(signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(resolve);
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    await promise;
+    this.#waiting.delete(resolve);
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting) resolve();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#ended) return;
+    // `unshare` ignores anything milder; its whole namespace ends with it.
+    this.#process.kill('SIGKILL');
+    await once(this.#process, 'exit');
+  }
+}
