@@ -46,12 +46,14 @@ export class UpdateLock {
       throw error;
     }
     this.#isHeld = true;
-    const holder = spawn('flock', ['--nonblock', '--exclusive', this.#path, 'cat'], {
+    // As one process, which becomes `cat`. Somebody may just be looking whether it is locked: that is waited for.
+    const holder = spawn('flock', ['--no-fork', '--exclusive', '--timeout', '5', this.#path, 'cat'], {
       stdio: ['pipe', 'ignore', 'ignore'],
     });
-    holder.on('error', (error) =>
-      this.#log.warn({ err: error }, 'updates of the host are not held back: there is no flock'),
-    );
+    const failed = (reason: unknown): void =>
+      this.#log.warn({ err: reason }, 'updates of the host are not held back');
+    holder.on('error', failed);
+    holder.on('exit', (code) => code && failed(`flock ended with ${code}`));
     holder.stdin?.on('error', () => {});
     this.#holder = holder;
     return true;
@@ -66,6 +68,8 @@ export class UpdateLock {
     if (!holder || holder.pid === undefined || holder.exitCode !== null) return;
     const exited = once(holder, 'exit');
     holder.stdin?.end();
+    // It may still be waiting for the lock.
+    holder.kill();
     await exited;
   }
 }

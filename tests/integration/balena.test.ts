@@ -16,6 +16,8 @@ import { composed } from '../harness/compose.ts';
 
 const exec = promisify(execFile);
 const isRoot = process.getuid?.() === 0;
+/** Processes start slowly on a busy machine. */
+const PATIENCE = { timeout: 10_000 };
 const KEY = 'supervisor-key';
 const log = pino({ level: 'silent' });
 /** Seconds pass quickly here. */
@@ -72,13 +74,13 @@ test('without a supervisor there is none', () => {
 test('releases and updates of the host wait while an event is recorded, and no longer', async () => {
   await using balena = begin();
   recording = 'porch';
-  await expect.poll(isThere).toBe(true);
-  await expect.poll(isFlocked).toBe(true);
+  await expect.poll(isThere, PATIENCE).toBe(true);
+  await expect.poll(isFlocked, PATIENCE).toBe(true);
   expect(balena.module.health().details).toMatchObject({ holds_update_lock: true });
   recording = null;
-  await expect.poll(isThere).toBe(false);
+  await expect.poll(isThere, PATIENCE).toBe(false);
   recording = 'porch';
-  await expect.poll(isThere).toBe(true);
+  await expect.poll(isThere, PATIENCE).toBe(true);
   await balena.stop();
   expect(await isThere()).toBe(false);
 });
@@ -90,7 +92,7 @@ test.runIf(isRoot)('a lock of the supervisor is never touched', async () => {
   {
     await using balena = begin();
     await expect
-      .poll(() => supervisor.asked.filter((line) => line.startsWith('GET')).length)
+      .poll(() => supervisor.asked.filter((line) => line.startsWith('GET')).length, PATIENCE)
       .toBeGreaterThan(3);
     expect(balena.module.health().details).toMatchObject({ holds_update_lock: false });
   }
@@ -107,34 +109,34 @@ test('what a killed agent left behind holds nothing back', async () => {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   for await (const text of agent.stdout.setEncoding('utf8')) if (String(text).includes('taken')) break;
-  await expect.poll(isFlocked).toBe(true);
+  await expect.poll(isFlocked, PATIENCE).toBe(true);
   agent.kill('SIGKILL');
   // The host may restart as soon as the process is gone, ...
-  await expect.poll(isFlocked).toBe(false);
+  await expect.poll(isFlocked, PATIENCE).toBe(false);
   expect(await isThere()).toBe(true);
   // ... and a release may come as soon as the next one has looked.
   await using _balena = begin();
-  await expect.poll(isThere).toBe(false);
+  await expect.poll(isThere, PATIENCE).toBe(false);
 });
 
 test('the fleet sees version and health, and health says what the supervisor does', async () => {
   let health: 'healthy' | 'error' = 'healthy';
   await using balena = begin(() => health);
   await expect
-    .poll(() => supervisor.tags)
+    .poll(() => supervisor.tags, PATIENCE)
     .toEqual({ spyoncino_health: 'healthy', spyoncino_version: '1.2.3' });
   health = 'error';
-  await expect.poll(() => supervisor.tags['spyoncino_health']).toBe('error');
+  await expect.poll(() => supervisor.tags['spyoncino_health'], PATIENCE).toBe('error');
   supervisor.device['update_downloaded'] = true;
   await expect
-    .poll(() => balena.module.health())
+    .poll(() => balena.module.health(), PATIENCE)
     .toMatchObject({ status: 'healthy', details: { commit: 'c0ffee', update_downloaded: true } });
   supervisor.isDown = true;
   await expect
-    .poll(() => balena.module.health())
+    .poll(() => balena.module.health(), PATIENCE)
     .toMatchObject({ status: 'degraded', reasons: [{ code: 'BALENA_UNREACHABLE' }] });
   supervisor.isDown = false;
-  await expect.poll(() => balena.module.health().status).toBe('healthy');
+  await expect.poll(() => balena.module.health().status, PATIENCE).toBe('healthy');
 });
 
 test('an agent on such a device says so to both sides', async () => {
@@ -142,7 +144,9 @@ test('an agent on such a device says so to both sides', async () => {
     config: { cameras: [{ camera_id: 'porch', test_pattern: true, detection: { enabled: false } }] },
     env: { BALENA: '1', BALENA_SUPERVISOR_ADDRESS: supervisor.address, BALENA_SUPERVISOR_API_KEY: KEY },
   });
-  await expect.poll(() => Object.keys(supervisor.tags)).toEqual(['spyoncino_health', 'spyoncino_version']);
+  await expect
+    .poll(() => Object.keys(supervisor.tags), PATIENCE)
+    .toEqual(['spyoncino_health', 'spyoncino_version']);
   const told = await agent.message(
     ({ topic, payload }) =>
       topic === 'status.health.summary' &&
@@ -156,7 +160,7 @@ test('a supervisor without tags is asked for them once', async () => {
   supervisor.isOld = true;
   await using balena = begin();
   await expect
-    .poll(() => supervisor.asked.filter((line) => line.startsWith('GET')).length)
+    .poll(() => supervisor.asked.filter((line) => line.startsWith('GET')).length, PATIENCE)
     .toBeGreaterThan(3);
   expect(supervisor.asked.filter((line) => line.startsWith('PATCH'))).toHaveLength(1);
   expect(balena.module.health().status).toBe('healthy');
