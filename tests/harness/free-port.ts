@@ -1,12 +1,21 @@
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 
-/** One that nobody listens on at this moment, on any loopback address. */
+/** Below those that the kernel gives to outgoing connections: nobody comes by one of these by chance. */
+const [FIRST, BEHIND] = [20_000, 32_000];
+
+/** One that nobody listens on, on any loopback address, and that stays free until it is used. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '0.0.0.0');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = randomInt(FIRST, BEHIND);
+    const server = createServer();
+    const outcome = Promise.withResolvers<boolean>();
+    server.once('error', () => outcome.resolve(false));
+    server.listen(port, '0.0.0.0', () => outcome.resolve(true));
+    if (!(await outcome.promise)) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { connectAsync } from 'mqtt';
 import { expect, test } from 'vitest';
+import type { ReceivedMessage } from '../../device/bus/index.ts';
 import type { Payload } from '../../device/contract/topics.ts';
 import { TelegramServer, TOKEN } from '../doubles/telegram-server.ts';
 import { SECRET, WebhookServer } from '../doubles/webhook-server.ts';
@@ -40,6 +41,9 @@ async function testEvent(agent: TestAgent, password: string): Promise<string> {
   return event_id;
 }
 
+const isDigest = ({ topic, payload }: ReceivedMessage): boolean =>
+  /^notify\.\w+\.queued$/.test(topic) && (payload as Payload<'notify.webhook.queued'>).kind === 'digest';
+
 test('killed twice without a network: all is told when it is back, the newest first, each once', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'spyoncino-restart-'));
   const [webhookPort, telegramPort] = [await freePort(), await freePort()];
@@ -55,7 +59,7 @@ test('killed twice without a network: all is told when it is back, the newest fi
           },
         ],
         outputs: {
-          ...{ group_seconds: 0, fresh_seconds: 10, rate_limit: { max_events: 1000 } },
+          ...{ group_seconds: 0, fresh_seconds: 15, rate_limit: { max_events: 1000 } },
           webhook: { enabled: true, require_https: false },
           telegram: { enabled: true, api_root: `http://127.0.0.1:${telegramPort}` },
         },
@@ -66,10 +70,11 @@ test('killed twice without a network: all is told when it is back, the newest fi
       },
     });
   const events: string[] = [];
+  const digests = new Set<string>();
   try {
     let password = '';
     for (let life = 0; life < 2; life++) {
-      const agent = await start();
+      await using agent = await start();
       const args = ['users', 'token', 'operator', '--role', 'operator', '--data-dir', agent.dataDir];
       if (password === '') {
         const made = await promisify(execFile)(process.execPath, ['device/cli/spyoncino.js', ...args]);
@@ -78,19 +83,19 @@ test('killed twice without a network: all is told when it is back, the newest fi
       for (let i = 0; i < 2; i++) events.push(await testEvent(agent, password));
       await agent.message(({ topic }) => topic === 'notify.telegram.failed');
       await agent.message(({ topic }) => topic === 'notify.webhook.failed');
+      // On a slow machine the first ones are old in the second life already.
+      for (const message of agent.messages) if (isDigest(message)) digests.add(message.topic);
       process.kill(agent.pid, 'SIGKILL');
-      await agent[Symbol.asyncDispose]();
     }
-    const agent = await start();
+    await using agent = await start();
     const newest = await testEvent(agent, password);
     events.push(newest);
     // The first ones are old by now.
     for (const channel of ['webhook', 'telegram']) {
-      await agent.message(
-        ({ topic, payload }) =>
-          topic === `notify.${channel}.queued` &&
-          (payload as Payload<'notify.webhook.queued'>).kind === 'digest',
-      );
+      const queued = `notify.${channel}.queued`;
+      if (!digests.has(queued)) {
+        await agent.message((message) => message.topic === queued && isDigest(message));
+      }
     }
     await using webhook = await WebhookServer.start({ port: webhookPort });
     await using telegram = await TelegramServer.start([CHAT], telegramPort);
@@ -116,7 +121,6 @@ test('killed twice without a network: all is told when it is back, the newest fi
     expect(first?.words).toMatch(/^Person on porch/);
     expect(rest.filter(({ words }) => words.includes('incidents while'))).toHaveLength(1);
     expect(telegram.chat(CHAT).filter(({ words }) => words.startsWith('(again'))).toEqual([]);
-    await agent[Symbol.asyncDispose]();
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
