@@ -47,7 +47,11 @@ export async function createRememberingDisk(mebibytes: number): Promise<Remember
   ]);
   const exited = once(server, 'exit');
   building.defer(async () => {
-    await run('umount', [drive]).catch(() => server.kill('SIGKILL'));
+    await run('umount', [drive]).catch(async () => {
+      // Whoever made a mount namespace meanwhile holds the file system for as long as that lives.
+      await run('umount', ['--lazy', drive]).catch(() => {});
+      server.kill('SIGKILL');
+    });
     await exited;
   });
   const [first] = (await Promise.race([once(server, 'message'), exited])) as unknown[];
