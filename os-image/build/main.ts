@@ -1,16 +1,30 @@
 /** `scripts/build-image TARGET`: makes a disk image and an update bundle, step by step; a step whose inputs are the same is skipped. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { writeArtefacts } from './artefacts.ts';
 import { COPY_OFFSETS, encode, FACTORY_STATE } from '../boot-state/codec.ts';
-import { DISK_MIB, PARTITIONS, sfdiskScript } from './layout.ts';
+import { BuildError } from './error.ts';
+import { DISK_MIB, hybridMbr, PARTITIONS, SECTOR_BYTES, sfdiskScript } from './layout.ts';
 
-const TARGETS = ['qemu-arm64'] as const;
+const TARGETS = ['qemu-arm64', 'raspberrypi'] as const;
 type Target = (typeof TARGETS)[number];
 
-const USAGE = `Usage: ./scripts/build-image TARGET [--version VERSION] [--fast] [--keys DIR]
+const USAGE = `Usage: ./scripts/build-image TARGET [--version VERSION] [--fast] [--keys DIR] [--artefacts]
 
 Makes a disk image and an update bundle in .cache/image/out, from Debian packages and the npm registry alone. Needs root (or sudo),
 Debian's apt and 6 GB; what it uses is kept in .cache/image, nothing is installed.
@@ -19,13 +33,19 @@ Targets: ${TARGETS.join(', ')}
   --version VERSION  called so instead of the version in package.json (to try updates)
   --fast             compresses little: quicker to make, a third larger
   --keys DIR         ca.pem, signer.pem and signer.key for bundles; without it, keys for development are made
+  --kernel debian    the only one there is. \`rpi\` (Raspberry Pi's own: CSI cameras, its codec, tryboot) is refused
+  --artefacts        what a release consists of as well: compressed image, block map, bill of materials, checksums, and the
+                     list for Raspberry Pi Imager
+  --url URL          where the artefacts will be downloaded from (for that list)
 `;
+
+const NO_RPI_KERNEL =
+  "Raspberry Pi's own kernel is not built here: it is no Debian package, boots none of the machines that we test with, and needs " +
+  'slots of its own. Without it CSI cameras and the hardware codec do not work; USB and network cameras do.';
 
 const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 const cache = `${root}/.cache/image`;
 const recipe = `${root}/os-image/recipe`;
-
-class BuildError extends Error {}
 
 /** Runs a program with its output shown. */
 function run(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): void {
@@ -148,10 +168,14 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
     [`${cache}/${slotName}/root.img`, `${cache}/${slotName}/boot.img`],
   );
 
+  const ofPi = target === 'raspberrypi';
   const firmware = step(
     `firmware-${target}`,
-    [files('recipe/firmware-qemu.sh', 'boot')],
-    () => inside('firmware-qemu.sh', [`/cache/firmware-${target}`]),
+    ofPi ? [kernel, files('recipe/firmware-rpi.sh', 'boot')] : [files('recipe/firmware-qemu.sh', 'boot')],
+    () =>
+      ofPi
+        ? inside('firmware-rpi.sh', ['/cache/kernel-arm64', `/cache/firmware-${target}`])
+        : inside('firmware-qemu.sh', [`/cache/firmware-${target}`]),
     [`${cache}/firmware-${target}/partition`],
   );
 
@@ -160,13 +184,15 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
   step(
     disk,
     [slot, firmware, fingerprint([`${cache}/layout`]), files('recipe/disk.sh')],
-    () =>
+    () => {
       inside('disk.sh', [
         `/cache/${slotName}`,
         `/cache/firmware-${target}/partition`,
         '/cache/layout',
         `/cache/out/${disk}`,
-      ]),
+      ]);
+      if (ofPi) makeHybrid(`${cache}/out/${disk}`);
+    },
     [`${cache}/out/${disk}`],
   );
   const bundle = `spyoncino-${version}-arm64.raucb`;
@@ -180,6 +206,20 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
     [`${cache}/out/${bundle}`],
   );
   return { disk: `${cache}/out/${disk}`, bundle: `${cache}/out/${bundle}` };
+}
+
+/** In place: the first stage of a Pi 3 finds the firmware partition in the master boot record. */
+function makeHybrid(disk: string): void {
+  const firmware = PARTITIONS.find(({ name }) => name === 'firmware');
+  if (firmware === undefined) throw new BuildError('there is no firmware partition');
+  const file = openSync(disk, 'r+');
+  try {
+    const record = Buffer.alloc(SECTOR_BYTES);
+    readSync(file, record, 0, SECTOR_BYTES, 0);
+    writeSync(file, hybridMbr(record, firmware), 0, SECTOR_BYTES, 0);
+  } finally {
+    closeSync(file);
+  }
 }
 
 function writeLayout(dir: string): void {
@@ -204,6 +244,9 @@ function main(argv: readonly string[]): number {
       version: { type: 'string' },
       fast: { type: 'boolean', default: false },
       keys: { type: 'string' },
+      kernel: { type: 'string', default: 'debian' },
+      artefacts: { type: 'boolean', default: false },
+      url: { type: 'string', default: 'https://downloads.example/spyoncino' },
     },
   });
   const target = TARGETS.find((name) => name === positionals[0]);
@@ -211,14 +254,21 @@ function main(argv: readonly string[]): number {
     (values.help ? process.stdout : process.stderr).write(USAGE);
     return values.help ? 0 : 2;
   }
-  const { version } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as { version: string };
+  if (values.kernel !== 'debian') {
+    process.stderr.write(
+      `image: ${values.kernel === 'rpi' ? NO_RPI_KERNEL : `no kernel is called ${values.kernel}`}\n`,
+    );
+    return 2;
+  }
+  const packageJson = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as { version: string };
+  const version = values.version ?? packageJson.version;
   try {
-    const built = build(target, {
-      version: values.version ?? version,
-      fast: values.fast,
-      keys: values.keys ?? null,
-    });
+    const built = build(target, { version, fast: values.fast, keys: values.keys ?? null });
     process.stdout.write(`${built.disk}\n${built.bundle}\n`);
+    if (values.artefacts) {
+      const artefacts = writeArtefacts({ source: root, cache, target, version, ...built, url: values.url });
+      process.stdout.write(artefacts.map((path) => `${path}\n`).join(''));
+    }
     return 0;
   } catch (error) {
     if (!(error instanceof BuildError)) throw error;

@@ -1,15 +1,18 @@
-/** `scripts/test-image qemu-arm64`: boots the image and shows that it works; prints what was proven and how long each took. */
+/** `scripts/test-image TARGET`: boots the image and shows that it works; prints what was proven and how long each took. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { request } from 'node:https';
 import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { inspectImage } from './inspect.ts';
 import { Machine } from './machine.ts';
 
-const USAGE = `Usage: ./scripts/test-image qemu-arm64
+const USAGE = `Usage: ./scripts/test-image qemu-arm64|raspberrypi
 
 Builds the image (little compressed) if its parts changed, and boots a copy in an emulated machine. Needs what scripts/build-image
 needs. A table at the end says what was proven. The console's log: .cache/image/vm/console.log
+
+raspberrypi is not booted: its image is read with tools, and checked for what each board wants.
 `;
 
 const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
@@ -112,6 +115,7 @@ async function test(): Promise<readonly Proven[]> {
 }
 
 async function main(argv: readonly string[]): Promise<number> {
+  if (argv[0] === 'raspberrypi') return inspectImage();
   if (argv[0] === '--help' || argv[0] !== 'qemu-arm64') {
     (argv[0] === '--help' ? process.stdout : process.stderr).write(USAGE);
     return argv[0] === '--help' ? 0 : 2;
