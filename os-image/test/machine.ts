@@ -47,6 +47,34 @@ export class Machine {
     return new Machine(spawn(program, [cache, ...args], { stdio: ['pipe', 'pipe', 'inherit'] }), log);
   }
 
+  /** A Raspberry Pi: U-Boot in place of what the firmware would start, and the tree that it would hand over. Its network is not modelled. */
+  static startPi(
+    inside: readonly [string, string],
+    board: 'raspi3b' | 'raspi4b',
+    disk: string,
+    firmware: string,
+    tree: string,
+    log: string,
+  ): Machine {
+    const [program, cache] = inside;
+    const args = [
+      ...['qemu-system-aarch64', '-M', board, '-display', 'none', '-monitor', 'none'],
+      // The console of U-Boot is the small UART.
+      ...[
+        '-serial',
+        'null',
+        '-serial',
+        'stdio',
+        '-kernel',
+        `${firmware}/u-boot.bin`,
+        '-dtb',
+        `${firmware}/${tree}`,
+      ],
+      ...['-drive', `file=${disk},format=qcow2,if=sd`],
+    ];
+    return new Machine(spawn(program, [cache, ...args], { stdio: ['pipe', 'pipe', 'inherit'] }), log);
+  }
+
   /** Waits for a line of the console that matches, from the beginning of the log on. Rejects when the machine ends. */
   async line(pattern: RegExp, signal: AbortSignal): Promise<string> {
     for (let next = 0; ;) {

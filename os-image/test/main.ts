@@ -12,7 +12,7 @@ const USAGE = `Usage: ./scripts/test-image qemu-arm64|raspberrypi
 Builds the image (little compressed) if its parts changed, and boots a copy in an emulated machine. Needs what scripts/build-image
 needs. A table at the end says what was proven. The console's log: .cache/image/vm/console.log
 
-raspberrypi is not booted: its image is read with tools, and checked for what each board wants.
+raspberrypi: the image is read with tools, and checked for what each board wants; in emulated boards it starts as far as the kernel.
 `;
 
 const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
