@@ -5,6 +5,7 @@ import { existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeF
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { COPY_OFFSETS, encode, FACTORY_STATE } from '../boot-state/codec.ts';
+import { takeKeys } from './keys.ts';
 import { DISK_MIB, PARTITIONS, sfdiskScript } from './layout.ts';
 
 const TARGETS = ['qemu-arm64'] as const;
@@ -119,8 +120,10 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
     fingerprint([`${layer}/device`, `${layer}/config`, `${layer}/os-image`].map((path) => path)),
   ].join(' ');
 
-  if (keys === null) inside('keys.sh', ['/cache/keys']);
-  const keyDir = keys ?? `${cache}/keys`;
+  // Given ones have a folder of their own, so that the key of development never signs in their place.
+  const keyDir = keys === null ? 'keys' : 'keys-given';
+  if (keys === null) inside('keys.sh', [`/cache/${keyDir}`]);
+  else copyKeys(keys, `${cache}/${keyDir}`);
   const slotName = `slot-arm64-${version}`;
   const slot = step(
     slotName,
@@ -131,11 +134,11 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
       agent,
       version,
       String(fast),
-      fingerprint([`${keyDir}/ca.pem`]),
+      fingerprint([`${cache}/${keyDir}/ca.pem`]),
       files('recipe/slot.sh', 'overlay'),
     ],
     () => {
-      run('cp', [`${keyDir}/ca.pem`, `${cache}/keyring.pem`]);
+      run('cp', [`${cache}/${keyDir}/ca.pem`, `${cache}/keyring.pem`]);
       inside('slot.sh', [
         '/cache',
         'arm64',
@@ -172,14 +175,20 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
   const bundle = `spyoncino-${version}-arm64.raucb`;
   step(
     bundle,
-    [slot, files('recipe/bundle.sh')],
-    () => {
-      if (keys !== null) run('cp', ['-r', keys, `${cache}/keys`]);
-      inside('bundle.sh', [`/cache/${slotName}`, '/cache/keys', `/cache/out/${bundle}`]);
-    },
+    [slot, fingerprint([`${cache}/${keyDir}/signer.pem`]), files('recipe/bundle.sh')],
+    () => inside('bundle.sh', [`/cache/${slotName}`, `/cache/${keyDir}`, `/cache/out/${bundle}`]),
     [`${cache}/out/${bundle}`],
   );
+  if (keys !== null) rmSync(`${cache}/${keyDir}`, { recursive: true });
   return { disk: `${cache}/out/${disk}`, bundle: `${cache}/out/${bundle}` };
+}
+
+function copyKeys(from: string, to: string): void {
+  try {
+    takeKeys(from, to);
+  } catch (error) {
+    throw new BuildError(`--keys: ${(error as Error).message}`);
+  }
 }
 
 function writeLayout(dir: string): void {

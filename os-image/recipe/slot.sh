@@ -33,7 +33,7 @@ cp "$work/os-release" "$root/usr/lib/os-release"
 
 systemd-sysusers --root="$root" >/dev/null
 unit() { systemctl --root="$root" "$@" >/dev/null 2>&1 || give_up "systemctl $*"; }
-unit enable spyoncino-modular.service spyoncino-grow.service spyoncino-confirm.service spyoncino-reboot.path \
+unit enable spyoncino-modular.service spyoncino-first-boot.service spyoncino-grow.service spyoncino-confirm.service spyoncino-reboot.path \
   systemd-networkd.service systemd-resolved.service systemd-timesyncd.service nftables.service
 unit mask ssh.service ssh.socket systemd-networkd-wait-online.service systemd-firstboot.service getty@tty1.service \
   systemd-journal-catalog-update.service systemd-hwdb-update.service
