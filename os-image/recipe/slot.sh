@@ -2,9 +2,10 @@
 # Makes what goes into one slot: the root file system with its dm-verity tree, and the boot file system that starts it.
 # Runs inside the toolbox.
 #
-# Usage: slot.sh CACHE_DIR ARCHITECTURE VERSION KEYRING OUT_DIR [COMPRESSION_LEVEL]
+# Usage: slot.sh CACHE_DIR ARCHITECTURE VERSION KEYRING OUT_DIR [COMPRESSION_LEVEL [LAYER]]
+# LAYER: a folder that is laid over everything else, for tests
 set -eu
-cache=$1 architecture=$2 version=$3 keyring=$4 out=$5 level=${6:-15}
+cache=$1 architecture=$2 version=$3 keyring=$4 out=$5 level=${6:-15} layer=${7-}
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 . "$here/lib.sh"
 mkdir -p "$out"
@@ -13,6 +14,7 @@ work=$(mktemp -d)
 # Nothing is copied: the layers are laid over each other.
 mkdir "$work/overlay" "$work/scratch" "$work/root" "$work/over"
 cp -a "$here/../overlay/." "$work/over/"
+[ -z "$layer" ] || cp -a "$layer/." "$work/over/"
 mount -t overlay -o "lowerdir=$work/over:$cache/agent-$architecture/layer:$cache/kernel-$architecture/root:$cache/debian-$architecture,upperdir=$work/overlay,workdir=$work/scratch" overlay "$work/root"
 root=$work/root
 chown -R 0:0 "$root/etc/rauc" "$root/usr/lib/spyoncino"
