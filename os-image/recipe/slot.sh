@@ -46,7 +46,7 @@ sed -i 's/^root:[^:]*:/root:*:/' "$root/etc/shadow"
 say "root file system of $version"
 rm -f "$out/root.img"
 mksquashfs "$root" "$out/root.img" -noappend -quiet -no-progress -comp zstd -Xcompression-level "$level" -wildcards \
-  -e 'boot/*' 'proc/*' 'sys/*' 'dev/*' 'run/*' 'tmp/*' 'var/cache/*' 'var/log/*' 'var/lib/systemd/*' 'var/lib/spyoncino/*' 'etc/spyoncino/*' >&2
+  -e 'proc/*' 'sys/*' 'dev/*' 'run/*' 'tmp/*' 'var/cache/*' 'var/log/*' 'var/lib/systemd/*' 'var/lib/spyoncino/*' 'etc/spyoncino/*' >&2
 umount "$root"
 
 # The tree follows the file system; the root hash goes to the boot slot, and from there to the kernel's command line.

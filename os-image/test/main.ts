@@ -228,12 +228,18 @@ async function record(box: Box, shown: Shown): Promise<string> {
   return /"path": "([^"]+)"/.exec(clip)?.[1] ?? '';
 }
 
+/** In the background: the restart that follows ends the shell. */
+async function install(box: Box, server: BundleServer): Promise<void> {
+  await box.must(`spyoncino update install ${inGuest(server)} --timeout 600 >/dev/null 2>&1 &`);
+}
+
 async function update(machine: Machine, box: Box, clip: string, shown: Shown): Promise<void> {
   await using server = await serveBundle(readFileSync(bundleOf(VERSIONS.next)));
-  await box.must(`spyoncino update install ${inGuest(server)} --timeout 600 --json >/run/update.log`);
-  shown(`${VERSIONS.next} is fetched, verified and written to slot B`);
+  await install(box, server);
   await machine.line(/spyoncino: booting slot B, trial, 2 attempts left/, patience());
-  shown('the agent asks for a restart, and slot B is tried');
+  shown(
+    `${VERSIONS.next} is fetched, verified, written to slot B; the agent asks for a restart, and B is tried`,
+  );
   await machine.line(/spyoncino: slot B is good/, patience());
   shown('the health gate confirms it: picture, clip, bus, API');
   await box.ready();
@@ -264,7 +270,7 @@ async function refusals(box: Box, shown: Shown): Promise<void> {
 
 async function fallBack(machine: Machine, box: Box, shown: Shown): Promise<void> {
   await using server = await serveBundle(readFileSync(bundleOf(VERSIONS.broken)));
-  await box.must(`spyoncino update install ${inGuest(server)} --timeout 600 --json >/run/update.log`);
+  await install(box, server);
   await machine.line(/spyoncino: booting slot A, trial, 2 attempts left/, patience());
   shown(`${VERSIONS.broken}, whose agent does not start, is tried in slot A`);
   await machine.line(/spyoncino: the health gate refuses slot A/, patience());

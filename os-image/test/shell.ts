@@ -48,7 +48,7 @@ export class Shell implements Disposable {
     const mark = `@@${++this.#number}:`;
     this.#text = '';
     // Typed in two parts, so that the echo of what is typed is not taken for the answer.
-    this.#socket.write(`{ ${command}; } 2>&1; echo "@@""${this.#number}:$?"\n`);
+    this.#socket.write(`{ ${command}\n} 2>&1; echo "@@""${this.#number}:$?"\n`);
     for (;;) {
       const found = new RegExp(`^([^]*?)${mark}(\\d+)\n`).exec(this.#text);
       if (found) return { text: (found[1] ?? '').trim(), code: Number(found[2]) };
