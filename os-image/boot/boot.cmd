@@ -108,7 +108,7 @@ setenv spyoncino_args
 if load ${devtype} ${devnum}:1 ${ramdisk_addr_r} spyoncino.env; then
   env import -t ${ramdisk_addr_r} ${filesize} spyoncino_args
 fi
-setenv bootargs "${console_args} panic=5 quiet loglevel=4 rauc.slot=${slot} spyoncino.slot=${slot} spyoncino.trial=${trial} spyoncino.left=${left} spyoncino.recovery=${BOOT_RECOVERY} spyoncino.root=${root_uuid} spyoncino.verity=${verity} ${spyoncino_args}"
+setenv bootargs "${console_args} gpt panic=5 quiet loglevel=4 rauc.slot=${slot} spyoncino.slot=${slot} spyoncino.trial=${trial} spyoncino.left=${left} spyoncino.recovery=${BOOT_RECOVERY} spyoncino.root=${root_uuid} spyoncino.verity=${verity} ${spyoncino_args}"
 
 setenv tree ${fdt_addr}
 if test "${board}" != "qemu-arm"; then

@@ -17,6 +17,8 @@ export interface Release {
   readonly version: string;
   readonly disk: string;
   readonly bundle: string;
+  /** Of who signs, in the cache. */
+  readonly keyDir: string;
   /** Where it will be downloaded from. */
   readonly url: string;
 }
@@ -65,7 +67,7 @@ export function writeArtefacts(release: Release): readonly string[] {
     written.push(icon, list);
   }
   const sums = `${out}/spyoncino-${version}-${target}.SHA256SUMS`;
-  inside('sign.sh', '/cache/keys', inToolbox(sums), ...written.map((path) => basename(path)));
+  inside('sign.sh', `/cache/${release.keyDir}`, inToolbox(sums), ...written.map((path) => basename(path)));
   for (const path of written)
     process.stderr.write(`image: ${basename(path)}: ${(statSync(path).size / 1e6).toFixed(1)} MB\n`);
   return [...written, sums, `${sums}.cms`];

@@ -19,6 +19,7 @@ import { parseArgs } from 'node:util';
 import { writeArtefacts } from './artefacts.ts';
 import { COPY_OFFSETS, encode, FACTORY_STATE } from '../boot-state/codec.ts';
 import { BuildError } from './error.ts';
+import { takeKeys } from './keys.ts';
 import { DISK_MIB, hybridMbr, PARTITIONS, SECTOR_BYTES, sfdiskScript } from './layout.ts';
 
 const TARGETS = ['qemu-arm64', 'raspberrypi'] as const;
@@ -95,15 +96,18 @@ function step(name: string, inputs: readonly string[], work: () => void, outputs
 export interface Built {
   readonly disk: string;
   readonly bundle: string;
+  readonly artefacts: readonly string[];
 }
 
 interface Options {
   readonly version: string;
   readonly fast: boolean;
   readonly keys: string | null;
+  /** Where artefacts will be downloaded from; null: none are made. */
+  readonly url: string | null;
 }
 
-export function build(target: Target, { version, fast, keys }: Options): Built {
+export function build(target: Target, { version, fast, keys, url }: Options): Built {
   mkdirSync(`${cache}/stamps`, { recursive: true });
   mkdirSync(`${cache}/out`, { recursive: true });
   run(`${recipe}/toolbox.sh`, [cache]);
@@ -139,8 +143,10 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
     fingerprint([`${layer}/device`, `${layer}/config`, `${layer}/os-image`].map((path) => path)),
   ].join(' ');
 
-  if (keys === null) inside('keys.sh', ['/cache/keys']);
-  const keyDir = keys ?? `${cache}/keys`;
+  // Given ones have a folder of their own, so that the key of development never signs in their place.
+  const keyDir = keys === null ? 'keys' : 'keys-given';
+  if (keys === null) inside('keys.sh', [`/cache/${keyDir}`]);
+  else copyKeys(keys, `${cache}/${keyDir}`);
   const slotName = `slot-arm64-${version}`;
   const slot = step(
     slotName,
@@ -151,11 +157,11 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
       agent,
       version,
       String(fast),
-      fingerprint([`${keyDir}/ca.pem`]),
+      fingerprint([`${cache}/${keyDir}/ca.pem`]),
       files('recipe/slot.sh', 'overlay'),
     ],
     () => {
-      run('cp', [`${keyDir}/ca.pem`, `${cache}/keyring.pem`]);
+      run('cp', [`${cache}/${keyDir}/ca.pem`, `${cache}/keyring.pem`]);
       inside('slot.sh', [
         '/cache',
         'arm64',
@@ -198,14 +204,15 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
   const bundle = `spyoncino-${version}-arm64.raucb`;
   step(
     bundle,
-    [slot, files('recipe/bundle.sh')],
-    () => {
-      if (keys !== null) run('cp', ['-r', keys, `${cache}/keys`]);
-      inside('bundle.sh', [`/cache/${slotName}`, '/cache/keys', `/cache/out/${bundle}`]);
-    },
+    [slot, fingerprint([`${cache}/${keyDir}/signer.pem`]), files('recipe/bundle.sh')],
+    () => inside('bundle.sh', [`/cache/${slotName}`, `/cache/${keyDir}`, `/cache/out/${bundle}`]),
     [`${cache}/out/${bundle}`],
   );
-  return { disk: `${cache}/out/${disk}`, bundle: `${cache}/out/${bundle}` };
+  const built = { disk: `${cache}/out/${disk}`, bundle: `${cache}/out/${bundle}` };
+  const artefacts =
+    url === null ? [] : writeArtefacts({ source: root, cache, target, version, ...built, keyDir, url });
+  if (keys !== null) rmSync(`${cache}/${keyDir}`, { recursive: true });
+  return { ...built, artefacts };
 }
 
 /** In place: the first stage of a Pi 3 finds the firmware partition in the master boot record. */
@@ -219,6 +226,14 @@ function makeHybrid(disk: string): void {
     writeSync(file, hybridMbr(record, firmware), 0, SECTOR_BYTES, 0);
   } finally {
     closeSync(file);
+  }
+}
+
+function copyKeys(from: string, to: string): void {
+  try {
+    takeKeys(from, to);
+  } catch (error) {
+    throw new BuildError(`--keys: ${(error as Error).message}`);
   }
 }
 
@@ -263,12 +278,13 @@ function main(argv: readonly string[]): number {
   const packageJson = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as { version: string };
   const version = values.version ?? packageJson.version;
   try {
-    const built = build(target, { version, fast: values.fast, keys: values.keys ?? null });
-    process.stdout.write(`${built.disk}\n${built.bundle}\n`);
-    if (values.artefacts) {
-      const artefacts = writeArtefacts({ source: root, cache, target, version, ...built, url: values.url });
-      process.stdout.write(artefacts.map((path) => `${path}\n`).join(''));
-    }
+    const built = build(target, {
+      version,
+      fast: values.fast,
+      keys: values.keys ?? null,
+      url: values.artefacts ? values.url : null,
+    });
+    process.stdout.write(`${[built.disk, built.bundle, ...built.artefacts].join('\n')}\n`);
     return 0;
   } catch (error) {
     if (!(error instanceof BuildError)) throw error;

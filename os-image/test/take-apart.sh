@@ -12,12 +12,14 @@ part() { # NAME FILE
   dd if="$disk" of="$1" bs=1M skip="$2" count="$3" conv=sparse status=none
 }
 dd if="$disk" of="$out/head" bs=1M count=1 status=none
-# As `grow` does on the board: the table moves to the end of the card, and the master boot record has to stay hybrid.
+# As `grow` does on the board: the table moves to the end of the card, ids are drawn, and the master boot record has to stay hybrid.
 mib=$(cat "$layout/disk_mib")
 cp "$out/head" "$out/card"
 dd if="$disk" of="$out/card" bs=1M skip="$((mib - 1))" seek="$((mib - 1))" count=1 conv=notrunc status=none
 truncate -s 4G "$out/card"
 echo ', +' | sfdisk --no-reread --no-tell-kernel -q -N 7 "$out/card" 2>/dev/null
+sfdisk --no-reread --no-tell-kernel -q --part-uuid "$out/card" 1 00000000-0000-4000-8000-000000000001
+sfdisk --no-reread --no-tell-kernel -q --disk-id "$out/card" 00000000-0000-4000-8000-000000000002
 dd if="$out/card" of="$out/grown" bs=1M count=1 status=none
 rm "$out/card"
 part boot_state "$out/boot_state"
