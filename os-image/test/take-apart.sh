@@ -18,8 +18,8 @@ cp "$out/head" "$out/card"
 dd if="$disk" of="$out/card" bs=1M skip="$((mib - 1))" seek="$((mib - 1))" count=1 conv=notrunc status=none
 truncate -s 4G "$out/card"
 echo ', +' | sfdisk --no-reread --no-tell-kernel -q -N 7 "$out/card" 2>/dev/null
-sfdisk --no-reread --no-tell-kernel -q --part-uuid "$out/card" 1 00000000-0000-4000-8000-000000000001
-sfdisk --no-reread --no-tell-kernel -q --disk-id "$out/card" 00000000-0000-4000-8000-000000000002
+sfdisk --no-reread --no-tell-kernel -q --part-uuid "$out/card" 1 00000000-0000-4000-8000-000000000001 2>/dev/null
+sfdisk --no-reread --no-tell-kernel -q --disk-id "$out/card" 00000000-0000-4000-8000-000000000002 2>/dev/null
 dd if="$out/card" of="$out/grown" bs=1M count=1 status=none
 rm "$out/card"
 part boot_state "$out/boot_state"
