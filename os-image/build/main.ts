@@ -106,6 +106,12 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
     () => inside('kernel.sh', ['arm64', '/cache/kernel-arm64']),
     [`${cache}/kernel-arm64/version`],
   );
+  const rauc = step(
+    'rauc-arm64',
+    [files('recipe/rauc.sh')],
+    () => inside('rauc.sh', ['arm64', '/cache/rauc-arm64']),
+    [`${cache}/rauc-arm64/tree/root`],
+  );
   const initrd = step(
     'initrd-arm64',
     [debian, kernel, files('recipe/initrd.sh', 'initrd')],
@@ -129,6 +135,7 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
     slotName,
     [
       debian,
+      rauc,
       kernel,
       initrd,
       agent,
