@@ -129,6 +129,12 @@ export function build(target: Target, { version, fast, keys, url }: Options): Bu
     () => inside('kernel.sh', ['arm64', '/cache/kernel-arm64']),
     [`${cache}/kernel-arm64/version`],
   );
+  const rauc = step(
+    'rauc-arm64',
+    [files('recipe/rauc.sh')],
+    () => inside('rauc.sh', ['arm64', '/cache/rauc-arm64']),
+    [`${cache}/rauc-arm64/tree/root`],
+  );
   const initrd = step(
     'initrd-arm64',
     [debian, kernel, files('recipe/initrd.sh', 'initrd')],
@@ -152,6 +158,7 @@ export function build(target: Target, { version, fast, keys, url }: Options): Bu
     slotName,
     [
       debian,
+      rauc,
       kernel,
       initrd,
       agent,

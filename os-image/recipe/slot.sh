@@ -15,7 +15,7 @@ work=$(mktemp -d)
 mkdir "$work/overlay" "$work/scratch" "$work/root" "$work/over"
 cp -a "$here/../overlay/." "$work/over/"
 [ -z "$layer" ] || cp -a "$layer/." "$work/over/"
-mount -t overlay -o "lowerdir=$work/over:$cache/agent-$architecture/layer:$cache/kernel-$architecture/root:$cache/debian-$architecture,upperdir=$work/overlay,workdir=$work/scratch" overlay "$work/root"
+mount -t overlay -o "lowerdir=$work/over:$cache/agent-$architecture/layer:$cache/kernel-$architecture/root:$cache/rauc-$architecture/tree/root:$cache/debian-$architecture,upperdir=$work/overlay,workdir=$work/scratch" overlay "$work/root"
 root=$work/root
 chown -R 0:0 "$root/etc/rauc" "$root/usr/lib/spyoncino"
 install -m 644 "$keyring" "$root/etc/rauc/keyring.pem"

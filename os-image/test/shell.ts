@@ -34,7 +34,7 @@ export class Shell implements Disposable {
   async ready(signal: AbortSignal): Promise<void> {
     for (;;) {
       const once = AbortSignal.any([signal, AbortSignal.timeout(ASK_AGAIN_MS)]);
-      const isThere = await this.run('stty -echo; export TERM=dumb', once).then(
+      const isThere = await this.run('stty -echo; PS1= PS2=; export TERM=dumb', once).then(
         () => true,
         () => false,
       );
