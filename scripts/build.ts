@@ -36,7 +36,10 @@ function describeCommit(): string | null {
 }
 
 const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { version: string };
-const build: Build = { version, commit: describeCommit(), builtAt: new Date().toISOString() };
+// An image is the same bytes whenever it is made (https://reproducible-builds.org/specs/source-date-epoch/).
+const epoch = process.env['SOURCE_DATE_EPOCH'];
+const builtAt = epoch === undefined ? new Date() : new Date(Number(epoch) * 1000);
+const build: Build = { version, commit: describeCommit(), builtAt: builtAt.toISOString() };
 const target = `${root}device/build.json`;
 // Of this process alone: two first starts at once build twice.
 const written = `${target}.${process.pid}`;

@@ -58,6 +58,7 @@ Exit code 0: good; 1: failed, and will fail again; 2: unknown, as it was not pro
         ask: askBy(settings, credentials),
         api: () => statusOfApi(settings, options.configDir),
         restarts: () => restartsOf(values.unit),
+        isConfigured: settings.cameras.length > 0,
         waitMs,
         clock: systemClock,
         signal: stopping.signal,

@@ -30,6 +30,7 @@ Watches the cameras of the configuration. Without any it takes the first camera 
 with none of those either, a demo that loops footage of pedestrians. Ctrl-C finishes the open clips and stops;
 a second Ctrl-C stops at once.
 
+  --no-demo          without a camera wait for one to be attached, instead of showing the demo
   --video FILE       watch this video file instead, over and over
   --preset NAME      which cameras (SPYONCINO_PRESET): auto, as said above (default); sim, a generated picture
                      instead; usb or rtsp, the configured ones of that kind and no others
@@ -46,6 +47,7 @@ SPYONCINO_EXTRA_ARGS holds further options, as they would be typed; what is type
   async run(argv) {
     const { values } = parse(withExtraArgs(argv, process.env.SPYONCINO_EXTRA_ARGS), {
       ...PLACES,
+      'no-demo': { type: 'boolean', default: false },
       video: { type: 'string' },
       preset: { type: 'string' },
       module: { type: 'string', multiple: true },
@@ -68,7 +70,9 @@ SPYONCINO_EXTRA_ARGS holds further options, as they would be typed; what is type
     const log = createLog({ name: 'agent', level: settings.logLevel });
     for (const warning of warnings) log.warn(warning);
     const isUnconfigured = settings.cameras.length === 0;
-    const load = options(isUnconfigured ? await findCameras(preset, settings.dataDir, log) : []);
+    const load = options(
+      isUnconfigured ? await findCameras(preset, !values['no-demo'], settings.dataDir, log) : [],
+    );
     return await runAgent(load, settings.dataDir, pausedModules(values['skip-module']), log);
   },
 };
@@ -161,16 +165,21 @@ function welcome(app: App, settings: Settings, version: string, setupCode: strin
   return `spyoncino ${version} ready\n${lines.join('\n')}\n  Ctrl-C finishes the open clips and stops.\n`;
 }
 
-/** For a machine nobody has configured: an attached camera, else the demo. */
-async function findCameras(preset: Preset, dataDir: string, log: Log): Promise<readonly CameraInput[]> {
+/** For a machine nobody has configured: an attached camera, else the demo or, without it, the camera that will be attached. */
+async function findCameras(
+  preset: Preset,
+  mayDemo: boolean,
+  dataDir: string,
+  log: Log,
+): Promise<readonly CameraInput[]> {
   if (preset === 'rtsp') {
     log.warn('no camera with rtsp_url is configured: there is nothing to watch');
     return [];
   }
+  const hasCamera = preset === 'usb' || (await hasAttachedCamera(log));
+  if (!hasCamera && !mayDemo) log.info('no camera is configured or attached: waiting for one to be attached');
   // Asked for, it is waited for.
-  if (preset === 'usb' || (await hasAttachedCamera(log))) {
-    return [{ camera_id: 'camera', name: 'Attached camera', usb_port: 'auto' }];
-  }
+  if (hasCamera || !mayDemo) return [{ camera_id: 'camera', name: 'Attached camera', usb_port: 'auto' }];
   log.info('no camera is configured or attached: showing the demo');
   try {
     const path = await fetchFootage({

@@ -23,6 +23,8 @@ export interface GateOptions {
   readonly api: () => Promise<number>;
   /** How often the agent's unit was started again, or that it gave up; null: nobody can say. */
   readonly restarts: () => Promise<number | 'failed' | null>;
+  /** Somebody named a camera. Otherwise the agent waits for any to be attached, and none is missed. */
+  readonly isConfigured: boolean;
   readonly waitMs: number;
   /** What says "failed" for so long, at every look, has failed. */
   readonly settleMs?: number;
@@ -69,7 +71,9 @@ export async function runGate(o: GateOptions): Promise<Verdict> {
     else if (!failingSince.has(check)) failingSince.set(check, clock.monotonicMs());
   };
   const lookAtCameras = async (summary: Summary): Promise<void> => {
-    const cameras = camerasIn(summary);
+    const cameras = camerasIn(summary).filter(
+      ({ codes }) => o.isConfigured || !codes.includes('CAMERA_DEVICE_MISSING'),
+    );
     if (cameras.length === 0) {
       for (const check of ['frame', 'fragment'] as const) {
         note(check, { state: 'skipped', seen: 'no camera is configured' });

@@ -47,7 +47,8 @@ const statusSchema = z.object({
   slots: z.array(z.record(z.string(), slotSchema)),
 });
 
-const QUESTION_PATIENCE_MS = 20_000;
+/** For each slot RAUC starts our backend, which takes seconds on a busy box. */
+const QUESTION_PATIENCE_MS = 60_000;
 /** What RAUC says, and what that means for whoever wants an update. The first that fits. */
 const MEANINGS: readonly (readonly [RegExp, ErrorCode])[] = [
   [/signature verification failed|Signature size is 0|no signature/i, 'UPDATE_UNSIGNED'],

@@ -8,8 +8,15 @@ if test "${board}" = "qemu-arm"; then
   setenv state_addr 0x4c000000
   setenv console_args "console=ttyAMA0,115200"
 else
+  # Raspberry Pi. U-Boot's own addresses let a kernel of today overwrite the rest. This fits 512 MB, and keeps clear of where
+  # the firmware leaves its device tree (at the end of memory; QEMU: 0x08000000), which is read again at the very end.
+  setenv fdt_addr_r 0x02c00000
   setenv state_addr 0x03000000
-  setenv console_args "console=tty1 console=ttyS1,115200"
+  setenv kernel_addr_r 0x04000000
+  setenv kernel_comp_addr_r 0x0a000000
+  setenv kernel_comp_size 0x04000000
+  setenv ramdisk_addr_r 0x0e000000
+  setenv console_args "console=tty1 console=ttyAMA10,115200 console=ttyS1,115200"
 fi
 setexpr copy_addr ${state_addr} + 0x10000
 
@@ -101,10 +108,14 @@ setenv spyoncino_args
 if load ${devtype} ${devnum}:1 ${ramdisk_addr_r} spyoncino.env; then
   env import -t ${ramdisk_addr_r} ${filesize} spyoncino_args
 fi
-setenv bootargs "${console_args} panic=5 quiet loglevel=4 rauc.slot=${slot} spyoncino.slot=${slot} spyoncino.trial=${trial} spyoncino.left=${left} spyoncino.recovery=${BOOT_RECOVERY} spyoncino.root=${root_uuid} spyoncino.verity=${verity} ${spyoncino_args}"
+setenv bootargs "${console_args} gpt panic=5 quiet loglevel=4 rauc.slot=${slot} spyoncino.slot=${slot} spyoncino.trial=${trial} spyoncino.left=${left} spyoncino.recovery=${BOOT_RECOVERY} spyoncino.root=${root_uuid} spyoncino.verity=${verity} ${spyoncino_args}"
 
 setenv tree ${fdt_addr}
 if test "${board}" != "qemu-arm"; then
+  # The later revision of the Pi 5's chip is known by the tree that its firmware chose; U-Boot has one name for both.
+  if fdt addr ${fdt_addr} && fdt get value pins /soc@107c000000/pinctrl@7d504100 compatible; then
+    if test "${pins}" = "brcm,bcm2712d0-pinctrl"; then setenv fdtfile broadcom/bcm2712-d-rpi-5-b.dtb; fi
+  fi
   if load ${devtype} ${devnum}:${boot_part} ${fdt_addr_r} dtb/${fdtfile}; then setenv tree ${fdt_addr_r}; fi
 fi
 if load ${devtype} ${devnum}:${boot_part} ${kernel_addr_r} Image.gz; then

@@ -1,16 +1,31 @@
 /** `scripts/build-image TARGET`: makes a disk image and an update bundle, step by step; a step whose inputs are the same is skipped. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { writeArtefacts } from './artefacts.ts';
 import { COPY_OFFSETS, encode, FACTORY_STATE } from '../boot-state/codec.ts';
-import { DISK_MIB, PARTITIONS, sfdiskScript } from './layout.ts';
+import { BuildError } from './error.ts';
+import { takeKeys } from './keys.ts';
+import { DISK_MIB, hybridMbr, PARTITIONS, SECTOR_BYTES, sfdiskScript } from './layout.ts';
 
-const TARGETS = ['qemu-arm64'] as const;
+const TARGETS = ['qemu-arm64', 'raspberrypi'] as const;
 type Target = (typeof TARGETS)[number];
 
-const USAGE = `Usage: ./scripts/build-image TARGET [--version VERSION] [--fast] [--keys DIR]
+const USAGE = `Usage: ./scripts/build-image TARGET [--version VERSION] [--fast] [--keys DIR] [--artefacts]
 
 Makes a disk image and an update bundle in .cache/image/out, from Debian packages and the npm registry alone. Needs root (or sudo),
 Debian's apt and 6 GB; what it uses is kept in .cache/image, nothing is installed.
@@ -19,13 +34,19 @@ Targets: ${TARGETS.join(', ')}
   --version VERSION  called so instead of the version in package.json (to try updates)
   --fast             compresses little: quicker to make, a third larger
   --keys DIR         ca.pem, signer.pem and signer.key for bundles; without it, keys for development are made
+  --kernel debian    the only one there is. \`rpi\` (Raspberry Pi's own: CSI cameras, its codec, tryboot) is refused
+  --artefacts        what a release consists of as well: compressed image, block map, bill of materials, checksums, and the
+                     list for Raspberry Pi Imager
+  --url URL          where the artefacts will be downloaded from (for that list)
 `;
+
+const NO_RPI_KERNEL =
+  "Raspberry Pi's own kernel is not built here: it is no Debian package, boots none of the machines that we test with, and needs " +
+  'slots of its own. Without it CSI cameras and the hardware codec do not work; USB and network cameras do.';
 
 const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 const cache = `${root}/.cache/image`;
 const recipe = `${root}/os-image/recipe`;
-
-class BuildError extends Error {}
 
 /** Runs a program with its output shown. */
 function run(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): void {
@@ -75,15 +96,18 @@ function step(name: string, inputs: readonly string[], work: () => void, outputs
 export interface Built {
   readonly disk: string;
   readonly bundle: string;
+  readonly artefacts: readonly string[];
 }
 
 interface Options {
   readonly version: string;
   readonly fast: boolean;
   readonly keys: string | null;
+  /** Where artefacts will be downloaded from; null: none are made. */
+  readonly url: string | null;
 }
 
-export function build(target: Target, { version, fast, keys }: Options): Built {
+export function build(target: Target, { version, fast, keys, url }: Options): Built {
   mkdirSync(`${cache}/stamps`, { recursive: true });
   mkdirSync(`${cache}/out`, { recursive: true });
   run(`${recipe}/toolbox.sh`, [cache]);
@@ -105,6 +129,12 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
     () => inside('kernel.sh', ['arm64', '/cache/kernel-arm64']),
     [`${cache}/kernel-arm64/version`],
   );
+  const rauc = step(
+    'rauc-arm64',
+    [files('recipe/rauc.sh')],
+    () => inside('rauc.sh', ['arm64', '/cache/rauc-arm64']),
+    [`${cache}/rauc-arm64/tree/root`],
+  );
   const initrd = step(
     'initrd-arm64',
     [debian, kernel, files('recipe/initrd.sh', 'initrd')],
@@ -119,23 +149,26 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
     fingerprint([`${layer}/device`, `${layer}/config`, `${layer}/os-image`].map((path) => path)),
   ].join(' ');
 
-  if (keys === null) inside('keys.sh', ['/cache/keys']);
-  const keyDir = keys ?? `${cache}/keys`;
+  // Given ones have a folder of their own, so that the key of development never signs in their place.
+  const keyDir = keys === null ? 'keys' : 'keys-given';
+  if (keys === null) inside('keys.sh', [`/cache/${keyDir}`]);
+  else copyKeys(keys, `${cache}/${keyDir}`);
   const slotName = `slot-arm64-${version}`;
   const slot = step(
     slotName,
     [
       debian,
+      rauc,
       kernel,
       initrd,
       agent,
       version,
       String(fast),
-      fingerprint([`${keyDir}/ca.pem`]),
+      fingerprint([`${cache}/${keyDir}/ca.pem`]),
       files('recipe/slot.sh', 'overlay'),
     ],
     () => {
-      run('cp', [`${keyDir}/ca.pem`, `${cache}/keyring.pem`]);
+      run('cp', [`${cache}/${keyDir}/ca.pem`, `${cache}/keyring.pem`]);
       inside('slot.sh', [
         '/cache',
         'arm64',
@@ -148,10 +181,14 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
     [`${cache}/${slotName}/root.img`, `${cache}/${slotName}/boot.img`],
   );
 
+  const ofPi = target === 'raspberrypi';
   const firmware = step(
     `firmware-${target}`,
-    [files('recipe/firmware-qemu.sh', 'boot')],
-    () => inside('firmware-qemu.sh', [`/cache/firmware-${target}`]),
+    ofPi ? [kernel, files('recipe/firmware-rpi.sh', 'boot')] : [files('recipe/firmware-qemu.sh', 'boot')],
+    () =>
+      ofPi
+        ? inside('firmware-rpi.sh', ['/cache/kernel-arm64', `/cache/firmware-${target}`])
+        : inside('firmware-qemu.sh', [`/cache/firmware-${target}`]),
     [`${cache}/firmware-${target}/partition`],
   );
 
@@ -160,26 +197,51 @@ export function build(target: Target, { version, fast, keys }: Options): Built {
   step(
     disk,
     [slot, firmware, fingerprint([`${cache}/layout`]), files('recipe/disk.sh')],
-    () =>
+    () => {
       inside('disk.sh', [
         `/cache/${slotName}`,
         `/cache/firmware-${target}/partition`,
         '/cache/layout',
         `/cache/out/${disk}`,
-      ]),
+      ]);
+      if (ofPi) makeHybrid(`${cache}/out/${disk}`);
+    },
     [`${cache}/out/${disk}`],
   );
   const bundle = `spyoncino-${version}-arm64.raucb`;
   step(
     bundle,
-    [slot, files('recipe/bundle.sh')],
-    () => {
-      if (keys !== null) run('cp', ['-r', keys, `${cache}/keys`]);
-      inside('bundle.sh', [`/cache/${slotName}`, '/cache/keys', `/cache/out/${bundle}`]);
-    },
+    [slot, fingerprint([`${cache}/${keyDir}/signer.pem`]), files('recipe/bundle.sh')],
+    () => inside('bundle.sh', [`/cache/${slotName}`, `/cache/${keyDir}`, `/cache/out/${bundle}`]),
     [`${cache}/out/${bundle}`],
   );
-  return { disk: `${cache}/out/${disk}`, bundle: `${cache}/out/${bundle}` };
+  const built = { disk: `${cache}/out/${disk}`, bundle: `${cache}/out/${bundle}` };
+  const artefacts =
+    url === null ? [] : writeArtefacts({ source: root, cache, target, version, ...built, keyDir, url });
+  if (keys !== null) rmSync(`${cache}/${keyDir}`, { recursive: true });
+  return { ...built, artefacts };
+}
+
+/** In place: the first stage of a Pi 3 finds the firmware partition in the master boot record. */
+function makeHybrid(disk: string): void {
+  const firmware = PARTITIONS.find(({ name }) => name === 'firmware');
+  if (firmware === undefined) throw new BuildError('there is no firmware partition');
+  const file = openSync(disk, 'r+');
+  try {
+    const record = Buffer.alloc(SECTOR_BYTES);
+    readSync(file, record, 0, SECTOR_BYTES, 0);
+    writeSync(file, hybridMbr(record, firmware), 0, SECTOR_BYTES, 0);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function copyKeys(from: string, to: string): void {
+  try {
+    takeKeys(from, to);
+  } catch (error) {
+    throw new BuildError(`--keys: ${(error as Error).message}`);
+  }
 }
 
 function writeLayout(dir: string): void {
@@ -204,6 +266,9 @@ function main(argv: readonly string[]): number {
       version: { type: 'string' },
       fast: { type: 'boolean', default: false },
       keys: { type: 'string' },
+      kernel: { type: 'string', default: 'debian' },
+      artefacts: { type: 'boolean', default: false },
+      url: { type: 'string', default: 'https://downloads.example/spyoncino' },
     },
   });
   const target = TARGETS.find((name) => name === positionals[0]);
@@ -211,14 +276,22 @@ function main(argv: readonly string[]): number {
     (values.help ? process.stdout : process.stderr).write(USAGE);
     return values.help ? 0 : 2;
   }
-  const { version } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as { version: string };
+  if (values.kernel !== 'debian') {
+    process.stderr.write(
+      `image: ${values.kernel === 'rpi' ? NO_RPI_KERNEL : `no kernel is called ${values.kernel}`}\n`,
+    );
+    return 2;
+  }
+  const packageJson = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as { version: string };
+  const version = values.version ?? packageJson.version;
   try {
     const built = build(target, {
-      version: values.version ?? version,
+      version,
       fast: values.fast,
       keys: values.keys ?? null,
+      url: values.artefacts ? values.url : null,
     });
-    process.stdout.write(`${built.disk}\n${built.bundle}\n`);
+    process.stdout.write(`${[built.disk, built.bundle, ...built.artefacts].join('\n')}\n`);
     return 0;
   } catch (error) {
     if (!(error instanceof BuildError)) throw error;

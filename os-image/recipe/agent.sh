@@ -34,7 +34,7 @@ if [ -d "$out/packages/node_modules" ]; then
   rm -rf "$target/node_modules" && mv "$out/packages/node_modules" "$target/node_modules"
 fi
 cd "$source"
-node_modules/.bin/node scripts/build.ts
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) node_modules/.bin/node scripts/build.ts
 find "$target" -mindepth 1 -maxdepth 1 ! -name node_modules -exec rm -rf {} +
 {
   git ls-files -co --exclude-standard -- device config os-image/boot-state os-image/docker package.json LICENSE CHANGELOG.md README.md

@@ -19,7 +19,8 @@ sfdisk -q "$out.new" <"$layout/table"
 
 put() { # NAME FILE
   [ "$(stat -c %s "$2")" -le "$(($(size_of "$1") * 1048576))" ] || give_up "$2 does not fit into $1 ($(size_of "$1") MiB)"
-  dd if="$2" of="$out.new" bs=1M seek="$(start_of "$1")" conv=notrunc,sparse status=none
+  # Zeros, too: whoever flashes by block map leaves what a hole stands for as it was, and a file system would find it in its tables.
+  dd if="$2" of="$out.new" bs=1M seek="$(start_of "$1")" conv=notrunc status=none
 }
 
 truncate -s "$(size_of firmware)M" "$work/firmware.img"

@@ -16,7 +16,10 @@ image=$(apt_command=apt-cache apt_for "$architecture" "$apt" depends --important
   sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
 version=${image#linux-image-}
 say "kernel $version"
-fetch_packages "$architecture" "$out" "$image" "linux-base-$version" "linux-binary-$version" "linux-modules-$version"
+fetch_packages "$architecture" "$out" "$image" "linux-base-$version" "linux-binary-$version" "linux-modules-$version" raspi-firmware
+# Of the last one just the radio of a Pi 400; those of the others come with firmware-brcm80211.
+find "$out/root/usr/lib/firmware" -type f ! -name 'brcmfmac43456-*' -delete
+rm -rf "$out/root/etc" "$out/root/usr/lib/raspi-firmware" "$out/root/usr/share"
 
 modules=$out/root/usr/lib/modules/$version
 gzip -9n <"$modules/vmlinuz" >"$out/Image.gz"
@@ -24,6 +27,9 @@ gzip -9n <"$modules/vmlinuz" >"$out/Image.gz"
 trees=$(dirname "$(find "$out/root" -name bcm2711-rpi-4-b.dtb | head -n 1)")
 rm -rf "$out/dtb" && mkdir -p "$out/dtb/broadcom"
 cp "$trees"/bcm2837-rpi-* "$trees"/bcm2711-rpi-* "$trees"/bcm2712* "$out/dtb/broadcom/"
+# U-Boot names modules without the board that they are plugged into.
+cp "$out/dtb/broadcom/bcm2711-rpi-cm4-io.dtb" "$out/dtb/broadcom/bcm2711-rpi-cm4.dtb"
+cp "$out/dtb/broadcom/bcm2837-rpi-cm3-io3.dtb" "$out/dtb/broadcom/bcm2837-rpi-cm3.dtb"
 
 # What is kept, and what that depends on, until nothing new comes.
 ln -s usr/lib "$out/root/lib"
@@ -40,7 +46,7 @@ while :; do
 done
 grep -v -x -F -f "$out/kept" "$out/all" | while read -r module; do rm "$modules/$module"; done
 find "$modules/kernel" -depth -type d -empty -delete
-rm -rf "$modules/dtb" "$modules/build" "$modules/source" "$out/root/boot" "$modules"/vmlinuz "$modules"/System.map "$out/root/usr/share/doc"
+rm -rf "$modules/dtb" "$modules/build" "$modules/source" "$out/root/boot" "$modules"/vmlinuz "$modules"/System.map
 depmod -b "$out/root" "$version"
 rm "$out/root/lib"
 printf '%s\n' "$version" >"$out/version"

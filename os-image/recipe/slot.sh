@@ -2,9 +2,10 @@
 # Makes what goes into one slot: the root file system with its dm-verity tree, and the boot file system that starts it.
 # Runs inside the toolbox.
 #
-# Usage: slot.sh CACHE_DIR ARCHITECTURE VERSION KEYRING OUT_DIR [COMPRESSION_LEVEL]
+# Usage: slot.sh CACHE_DIR ARCHITECTURE VERSION KEYRING OUT_DIR [COMPRESSION_LEVEL [LAYER]]
+# LAYER: a folder that is laid over everything else, for tests
 set -eu
-cache=$1 architecture=$2 version=$3 keyring=$4 out=$5 level=${6:-15}
+cache=$1 architecture=$2 version=$3 keyring=$4 out=$5 level=${6:-15} layer=${7-}
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 . "$here/lib.sh"
 mkdir -p "$out"
@@ -13,7 +14,8 @@ work=$(mktemp -d)
 # Nothing is copied: the layers are laid over each other.
 mkdir "$work/overlay" "$work/scratch" "$work/root" "$work/over"
 cp -a "$here/../overlay/." "$work/over/"
-mount -t overlay -o "lowerdir=$work/over:$cache/agent-$architecture/layer:$cache/kernel-$architecture/root:$cache/debian-$architecture,upperdir=$work/overlay,workdir=$work/scratch" overlay "$work/root"
+[ -z "$layer" ] || cp -a "$layer/." "$work/over/"
+mount -t overlay -o "lowerdir=$work/over:$cache/agent-$architecture/layer:$cache/kernel-$architecture/root:$cache/rauc-$architecture/tree/root:$cache/debian-$architecture,upperdir=$work/overlay,workdir=$work/scratch" overlay "$work/root"
 root=$work/root
 chown -R 0:0 "$root/etc/rauc" "$root/usr/lib/spyoncino"
 install -m 644 "$keyring" "$root/etc/rauc/keyring.pem"
@@ -33,7 +35,7 @@ cp "$work/os-release" "$root/usr/lib/os-release"
 
 systemd-sysusers --root="$root" >/dev/null
 unit() { systemctl --root="$root" "$@" >/dev/null 2>&1 || give_up "systemctl $*"; }
-unit enable spyoncino-modular.service spyoncino-grow.service spyoncino-confirm.service spyoncino-reboot.path \
+unit enable spyoncino-modular.service spyoncino-first-boot.service spyoncino-grow.service spyoncino-confirm.service spyoncino-reboot.path \
   systemd-networkd.service systemd-resolved.service systemd-timesyncd.service nftables.service
 unit mask ssh.service ssh.socket systemd-networkd-wait-online.service systemd-firstboot.service getty@tty1.service \
   systemd-journal-catalog-update.service systemd-hwdb-update.service
@@ -44,7 +46,7 @@ sed -i 's/^root:[^:]*:/root:*:/' "$root/etc/shadow"
 say "root file system of $version"
 rm -f "$out/root.img"
 mksquashfs "$root" "$out/root.img" -noappend -quiet -no-progress -comp zstd -Xcompression-level "$level" -wildcards \
-  -e 'boot/*' 'proc/*' 'sys/*' 'dev/*' 'run/*' 'tmp/*' 'var/cache/*' 'var/log/*' 'var/lib/systemd/*' 'var/lib/spyoncino/*' 'etc/spyoncino/*' >&2
+  -e 'proc/*' 'sys/*' 'dev/*' 'run/*' 'tmp/*' 'var/cache/*' 'var/log/*' 'var/lib/systemd/*' 'var/lib/spyoncino/*' 'etc/spyoncino/*' >&2
 umount "$root"
 
 # The tree follows the file system; the root hash goes to the boot slot, and from there to the kernel's command line.

@@ -25,25 +25,57 @@ export class Machine {
     });
   }
 
-  /** `disk` and `firmware` as seen inside the toolbox; the API of the guest answers at `apiPort` of this machine. */
+  /**
+   * `disk` and `firmware` as seen inside the toolbox. At this machine the API of the guest answers at `apiPort`, its second serial
+   * line at `shellPort`.
+   */
   static start(
     inside: readonly [string, string],
     disk: string,
     firmware: string,
     apiPort: number,
+    shellPort: number,
     log: string,
   ): Machine {
     const [program, cache] = inside;
     const args = [
       ...['qemu-system-aarch64', '-M', 'virt', '-cpu', 'cortex-a72', '-accel', 'tcg,thread=multi'],
       ...['-smp', '2', '-m', '1536', '-nodefaults', '-display', 'none', '-monitor', 'none'],
-      ...['-serial', 'stdio', '-bios', firmware],
-      ...['-drive', `file=${disk},format=qcow2,if=none,id=disk`, '-device', 'virtio-blk-pci,drive=disk'],
+      ...['-serial', 'stdio', '-serial', `tcp:127.0.0.1:${shellPort},server=on,wait=off`, '-bios', firmware],
+      ...['-drive', `file=${disk},format=raw,if=none,id=disk`, '-device', 'virtio-blk-pci,drive=disk'],
       ...['-netdev', `user,id=net,hostfwd=tcp:127.0.0.1:${apiPort}-:8443`],
       ...['-device', 'virtio-net-pci,netdev=net,romfile=', '-device', 'virtio-rng-pci'],
       ...['-device', 'i6300esb', '-action', 'watchdog=reset'],
     ];
     // Its console's input stays open and silent: a key would stop U-Boot.
+    return new Machine(spawn(program, [cache, ...args], { stdio: ['pipe', 'pipe', 'inherit'] }), log);
+  }
+
+  /** A Raspberry Pi: U-Boot in place of what the firmware would start, and the tree that it would hand over. Its network is not modelled. */
+  static startPi(
+    inside: readonly [string, string],
+    board: 'raspi3b' | 'raspi4b',
+    disk: string,
+    firmware: string,
+    tree: string,
+    log: string,
+  ): Machine {
+    const [program, cache] = inside;
+    const args = [
+      ...['qemu-system-aarch64', '-M', board, '-display', 'none', '-monitor', 'none'],
+      // The console of U-Boot is the small UART.
+      ...[
+        '-serial',
+        'null',
+        '-serial',
+        'stdio',
+        '-kernel',
+        `${firmware}/u-boot.bin`,
+        '-dtb',
+        `${firmware}/${tree}`,
+      ],
+      ...['-drive', `file=${disk},format=qcow2,if=sd`],
+    ];
     return new Machine(spawn(program, [cache, ...args], { stdio: ['pipe', 'pipe', 'inherit'] }), log);
   }
 
@@ -70,6 +102,14 @@ export class Machine {
 
   #wake(): void {
     for (const resolve of this.#waiting) resolve();
+  }
+
+  /** The guest has switched itself off. */
+  async ended(signal: AbortSignal): Promise<void> {
+    while (!this.#ended) {
+      signal.throwIfAborted();
+      await this.#more(signal);
+    }
   }
 
   async stop(): Promise<void> {

@@ -60,6 +60,7 @@ const gate = (ask: Ask, own: Partial<Parameters<typeof runGate>[0]> = {}) =>
     ask,
     api: async () => 200,
     restarts: async () => 0,
+    isConfigured: true,
     waitMs: 60_000,
     clock: jumpingClock(),
     signal: new AbortController().signal,
@@ -173,4 +174,15 @@ test('the reports of the last ten runs are kept, and the reasons of a version ar
   await writeFile(path, (await readFile(path, 'utf8')).slice(0, 100));
   await addRun(stateDir, run('2.0.0', 'failed', 'again'));
   expect(await readRuns(stateDir)).toHaveLength(1);
+});
+
+test('a box that nobody set up is not held back by the camera it waits for, but by one that was named', async () => {
+  const waiting = agent({
+    'system.status': () => summary({ camera: error('CAMERA_DEVICE_MISSING') }),
+    'camera.snapshot': refuse('CAMERA_NOT_RUNNING'),
+  });
+  expect(await outcomeOf(gate(waiting, { isConfigured: false }), 'frame')).toEqual([
+    ...['good', 'skipped', undefined],
+  ]);
+  expect(await outcomeOf(gate(waiting), 'frame')).toEqual(['unknown', 'unknown', 'GATE_NO_FRAME']);
 });

@@ -1,0 +1,2 @@
+/** A step of the build that failed, said in words for who started it. */
+export class BuildError extends Error {}
