@@ -14,6 +14,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { writeArtefacts } from './artefacts.ts';
@@ -71,7 +72,7 @@ function fingerprint(paths: readonly string[]): string {
           .map((name) => `${path}/${name}`)
       : [path];
     for (const file of files) {
-      if (statSync(file).isFile()) hash.update(`${file}\0`).update(readFileSync(file));
+      if (statSync(file).isFile()) hash.update(`${relative(root, file)}\0`).update(readFileSync(file));
     }
   }
   return hash.digest('hex');
