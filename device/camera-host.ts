@@ -1,7 +1,7 @@
 /** Entry of the child process that serves one camera. Native media code lives and dies here, never in the agent. */
 import { runCamera } from './camera.ts';
 import type { CameraHostMessage, CameraHostStart } from './contract/host.ts';
-import { connectDetector } from './detect/index.ts';
+import { connectDetector } from './detect/client.ts';
 import { createMeter } from './health/index.ts';
 import { serveParent } from './host.ts';
 import { systemClock } from './kernel/clock.ts';

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { encodeHead, FrameError, FrameReader } from './frames.ts';
-import { MAX_CROPS, MAX_REQUEST_HEADER_BYTES, parseClientMessage, type ServerMessage } from './protocol.ts';
+import { parseClientMessage } from './client-message.ts';
+import { MAX_CROPS, MAX_REQUEST_HEADER_BYTES, type ServerMessage } from './protocol.ts';
 
 /** A camera that leaves this much unread is not listening. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;

@@ -26,6 +26,8 @@ function roomOf(path: string): string | null {
 const JOINERS = new Set(['device', 'cli']);
 /** Rooms that anybody may look into; they have no single face. */
 const OPEN = new Set(['contract', 'kernel']);
+/** The other face of a room with two sides: what a process needs that only talks to it. */
+const FAR_SIDES = new Set(['device/detect/client.ts']);
 const MAY_ALSO_IMPORT: Readonly<Record<string, readonly string[]>> = {
   contract: [],
   kernel: ['contract'],
@@ -64,7 +66,8 @@ export function violation(file: string, specifier: string): string | null {
   if (other === null) return `${file} imports ${target}: the product must run without tests and scripts.`;
   if (other === room) return null;
   if (JOINERS.has(room)) {
-    if (JOINERS.has(other) || OPEN.has(other) || target === `device/${other}/index.ts`) return null;
+    const isFace = target === `device/${other}/index.ts` || FAR_SIDES.has(target);
+    if (JOINERS.has(other) || OPEN.has(other) || isFace) return null;
     return `${file} imports ${target}: enter the room by its face, device/${other}/index.ts.`;
   }
   const allowed = MAY_ALSO_IMPORT[room] ?? MAY_ALSO_IMPORT['default'] ?? [];
