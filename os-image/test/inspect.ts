@@ -4,12 +4,9 @@
  */
 import { spawnSync } from 'node:child_process';
 import { globSync, mkdirSync, readFileSync, statSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { inspect, type Disk } from '../build/structure.ts';
 import { Machine } from './machine.ts';
-
-const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
-const cache = `${root}/.cache/image`;
+import { cache, inside, root } from './toolbox.ts';
 
 function run(program: string, args: readonly string[]): string {
   const { status, stdout } = spawnSync(program, args, {
@@ -41,7 +38,6 @@ function read(dir: string): Disk {
   };
 }
 
-const inside = `${root}/os-image/recipe/inside.sh`;
 /** Their cards are read at half a megabyte per second, and on a busy machine slower. */
 const START_TIMEOUT_MS = 10 * 60_000;
 

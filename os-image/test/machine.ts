@@ -4,6 +4,28 @@ import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 
+/** What a scenario may want other than usual. */
+export interface Board {
+  /** The clock's start: `utc`, or a date and time. */
+  readonly rtc?: string;
+  /** The card's switch is on "lock". */
+  readonly isReadOnly?: boolean;
+  /** Without, DHCP still answers, and nothing else does. */
+  readonly hasNetwork?: boolean;
+  /** More arguments for QEMU. */
+  readonly more?: readonly string[];
+}
+
+interface Wiring {
+  /** A file, or an address beginning with `nbd:`. */
+  readonly disk: string;
+  /** At this machine the API of the guest answers there. */
+  readonly apiPort: number;
+  /** And its second serial line here. */
+  readonly shellPort: number;
+  readonly log: string;
+}
+
 export class Machine {
   readonly #process: ChildProcess;
   readonly #lines: string[] = [];
@@ -25,27 +47,24 @@ export class Machine {
     });
   }
 
-  /**
-   * `disk` and `firmware` as seen inside the toolbox. At this machine the API of the guest answers at `apiPort`, its second serial
-   * line at `shellPort`.
-   */
-  static start(
-    inside: readonly [string, string],
-    disk: string,
-    firmware: string,
-    apiPort: number,
-    shellPort: number,
-    log: string,
-  ): Machine {
+  /** Programs and paths as seen inside the toolbox. */
+  static start(inside: readonly [string, string], board: Board & Wiring): Machine {
     const [program, cache] = inside;
+    const { disk, apiPort, shellPort, log, rtc = 'utc', isReadOnly = false, hasNetwork = true } = board;
+    const drive = disk.startsWith('nbd:') ? disk : `file=${disk}`;
     const args = [
       ...['qemu-system-aarch64', '-M', 'virt', '-cpu', 'cortex-a72', '-accel', 'tcg,thread=multi'],
       ...['-smp', '2', '-m', '1536', '-nodefaults', '-display', 'none', '-monitor', 'none'],
-      ...['-serial', 'stdio', '-serial', `tcp:127.0.0.1:${shellPort},server=on,wait=off`, '-bios', firmware],
-      ...['-drive', `file=${disk},format=raw,if=none,id=disk`, '-device', 'virtio-blk-pci,drive=disk'],
-      ...['-netdev', `user,id=net,hostfwd=tcp:127.0.0.1:${apiPort}-:8443`],
+      ...['-serial', 'stdio', '-serial', `tcp:127.0.0.1:${shellPort},server=on,wait=off`],
+      ...['-bios', '/cache/firmware-qemu-arm64/u-boot.bin', '-rtc', `base=${rtc}`],
+      ...['-drive', `${drive},format=raw,if=none,id=disk${isReadOnly ? ',readonly=on' : ''}`],
+      ...['-device', 'virtio-blk-pci,drive=disk'],
+      ...[
+        '-netdev',
+        `user,id=net,restrict=${hasNetwork ? 'off' : 'on'},hostfwd=tcp:127.0.0.1:${apiPort}-:8443`,
+      ],
       ...['-device', 'virtio-net-pci,netdev=net,romfile=', '-device', 'virtio-rng-pci'],
-      ...['-device', 'i6300esb', '-action', 'watchdog=reset'],
+      ...['-device', 'i6300esb', '-action', 'watchdog=reset', ...(board.more ?? [])],
     ];
     // Its console's input stays open and silent: a key would stop U-Boot.
     return new Machine(spawn(program, [cache, ...args], { stdio: ['pipe', 'pipe', 'inherit'] }), log);

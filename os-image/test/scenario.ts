@@ -1,0 +1,15 @@
+/** A part of `scripts/test-image`: what it needs is flashed and booted by itself, so that each can be run alone. */
+export interface Scenario {
+  readonly name: string;
+  /** A line for `--help`. */
+  readonly about: string;
+  /** @throws Error at the first thing that is not as it should be */
+  run(stage: Stage): Promise<void>;
+}
+
+/** Says that something was shown just now. */
+export type Shown = (what: string) => void;
+
+export interface Stage {
+  readonly shown: Shown;
+}
