@@ -120,6 +120,12 @@ export const ERRORS = {
     means: 'A key of the configuration belongs to the original system and has no effect here.',
     advice: 'Remove it, and read in the message what serves instead.',
   },
+  CONFIG_OTHER_VERSION: {
+    fault: 'operator',
+    means: 'A setting that another version of the agent took is not known to this one.',
+    advice:
+      'Nothing while that is the plan (an update that fell back, say): it stays in config.yaml. Otherwise take it out.',
+  },
   CONFIG_SECRETS_EXPOSED: {
     fault: 'operator',
     means: 'secrets.yaml can be read by other users of this machine.',
@@ -251,7 +257,7 @@ export const ERRORS = {
   INDEX_NEWER: {
     fault: 'operator',
     means: 'The index of the footage was written by a newer version.',
-    advice: 'Start the newer version again, or restore the copy made before the upgrade.',
+    advice: 'Start the newer version again, or restore the copy made before the upgrade (index.sqlite.v…).',
   },
   INDEX_UNAVAILABLE: {
     fault: 'internal',
