@@ -9,6 +9,9 @@ const START_LIMIT_MS = 90_000;
 /** What takes longer hangs. Where the first crop took long already, it has more time, but not without end. */
 const RUN_LIMIT_MS = { least: 10_000, most: 60_000 } as const;
 const RUN_LIMIT_FIRSTS = 5;
+
+export const runLimitMs = (firstRunMs: number): number =>
+  Math.min(RUN_LIMIT_MS.most, Math.max(RUN_LIMIT_MS.least, RUN_LIMIT_FIRSTS * firstRunMs));
 /** A thread inside native code cannot be stopped; we do not wait for it longer than this. */
 const END_LIMIT_MS = 1000;
 
@@ -59,11 +62,7 @@ export class ModelWorker implements AsyncDisposable {
       if (options.signal?.aborted) abort();
       const message = await worker.#answer(START_LIMIT_MS);
       if (message.type === 'failed') throw CodedError.of(message.reason);
-      if (message.type === 'ready')
-        worker.#runLimitMs = Math.min(
-          RUN_LIMIT_MS.most,
-          Math.max(RUN_LIMIT_MS.least, RUN_LIMIT_FIRSTS * message.firstRunMs),
-        );
+      if (message.type === 'ready') worker.#runLimitMs = runLimitMs(message.firstRunMs);
       return worker;
     } catch (error) {
       await worker[Symbol.asyncDispose]();
