@@ -79,7 +79,11 @@ export function badBundles(older: string): readonly BadBundle[] {
       content: good.subarray(0, good.length >> 1),
       code: /UPDATE_TRUNCATED|UPDATE_UNSIGNED/,
     },
-    { name: 'of a signature that is not whole', content: torn, code: /UPDATE_UNSIGNED/ },
+    {
+      name: 'of a signature that is not whole',
+      content: torn,
+      code: /UPDATE_TRUNCATED|UPDATE_UNSIGNED/,
+    },
     {
       name: 'signed by a stranger',
       content: buildHollow(hollow, 'vm/keys-of-a-stranger', 'spyoncino-arm64'),
