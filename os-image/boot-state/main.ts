@@ -2,7 +2,16 @@
  * RAUC's custom boot backend, and a tool to look at the boot state: get-primary, set-primary SLOT, get-state SLOT,
  * set-state SLOT good|bad, get-current, show. Exit code 0, or 1 with a reason on stderr.
  */
-import { closeSync, constants, fsyncSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import {
   activate,
   COPY_BYTES,
@@ -22,6 +31,8 @@ import {
 } from './codec.ts';
 
 const DEVICE = process.env['SPYONCINO_BOOT_STATE'] ?? '/dev/spyoncino/boot_state';
+/** Notes of the initial RAM disk on the slot that was tried last. */
+const ATTEMPTS = process.env['SPYONCINO_BOOT_ATTEMPTS'] ?? '/data/system/attempts';
 
 function read(): Found | null {
   const file = openSync(DEVICE, 'r');
@@ -76,6 +87,8 @@ function run([verb, name, mark]: readonly string[]): string {
       return primary(known()) ?? known().order[0];
     case 'set-primary': {
       const slot = slotNamed(name);
+      // Before: what is noted there is of another version.
+      rmSync(ATTEMPTS, { force: true });
       write((state) => activate(state, slot));
       return '';
     }

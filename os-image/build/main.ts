@@ -20,6 +20,7 @@ import { parseArgs } from 'node:util';
 import { writeArtefacts } from './artefacts.ts';
 import { COPY_OFFSETS, encode, FACTORY_STATE } from '../boot-state/codec.ts';
 import { BuildError } from './error.ts';
+import { writeHashIndexes } from './hash-index.ts';
 import { takeKeys } from './keys.ts';
 import { DISK_MIB, hybridMbr, PARTITIONS, SECTOR_BYTES, sfdiskScript } from './layout.ts';
 
@@ -197,8 +198,9 @@ export function build(target: Target, { version, fast, keys, url }: Options): Bu
   const disk = `spyoncino-${version}-${target}.img`;
   step(
     disk,
-    [slot, firmware, fingerprint([`${cache}/layout`]), files('recipe/disk.sh')],
+    [slot, firmware, fingerprint([`${cache}/layout`]), files('recipe/disk.sh', 'build/hash-index.ts')],
     () => {
+      writeHashIndexes(`${cache}/${slotName}`);
       inside('disk.sh', [
         `/cache/${slotName}`,
         `/cache/firmware-${target}/partition`,

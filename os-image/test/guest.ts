@@ -14,6 +14,9 @@ export const patience = (): AbortSignal => AbortSignal.timeout(STEP_TIMEOUT_MS);
 /** This machine, as the guest sees it. */
 export const HOST = '10.0.2.2';
 
+/** Of a server of this machine, as the guest has to ask for it. */
+export const inGuest = ({ url }: { readonly url: string }): string => url.replace('127.0.0.1', HOST);
+
 export class Guest implements AsyncDisposable {
   readonly machine: Machine;
   readonly shell: Shell;
@@ -53,6 +56,9 @@ export class Guest implements AsyncDisposable {
         ' export SPYONCINO_BUS_PASSWORD="$(cat /data/system/test-token)"',
     );
   }
+
+  /** What was said so far answers no `line` any more. */
+  mark = (): void => this.machine.mark();
 
   line = (pattern: RegExp): Promise<string> => this.machine.line(pattern, patience());
 

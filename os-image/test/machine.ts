@@ -30,6 +30,7 @@ export class Machine {
   readonly #process: ChildProcess;
   readonly #lines: string[] = [];
   readonly #waiting = new Set<() => void>();
+  #from = 0;
   #ended = false;
 
   private constructor(process: ChildProcess, log: string) {
@@ -98,9 +99,14 @@ export class Machine {
     return new Machine(spawn(program, [cache, ...args], { stdio: ['pipe', 'pipe', 'inherit'] }), log);
   }
 
-  /** Waits for a line of the console that matches, from the beginning of the log on. Rejects when the machine ends. */
+  /** What the console has said so far answers no `line` any more: each boot says the same again. */
+  mark(): void {
+    this.#from = this.#lines.length;
+  }
+
+  /** Waits for a line of the console that matches, since `mark`. Rejects when the machine ends. */
   async line(pattern: RegExp, signal: AbortSignal): Promise<string> {
-    for (let next = 0; ;) {
+    for (let next = this.#from; ;) {
       for (; next < this.#lines.length; next += 1) {
         const line = this.#lines[next] ?? '';
         if (pattern.test(line)) return line;

@@ -3,9 +3,11 @@ import { parseArgs } from 'node:util';
 import { buildVersions } from './card.ts';
 import { inspectImage } from './inspect.ts';
 import type { Scenario } from './scenario.ts';
+import { cameras } from './scenarios/cameras.ts';
+import { fallback } from './scenarios/fallback.ts';
 import { life } from './scenarios/life.ts';
 
-const SCENARIOS: readonly Scenario[] = [life];
+const SCENARIOS: readonly Scenario[] = [life, cameras, fallback];
 
 const USAGE = `Usage: ./scripts/test-image qemu-arm64 [--only NAME[,NAME]] | raspberrypi
 
