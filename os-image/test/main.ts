@@ -3,9 +3,11 @@ import { parseArgs } from 'node:util';
 import { buildVersions } from './card.ts';
 import { inspectImage } from './inspect.ts';
 import type { Scenario } from './scenario.ts';
+import { firstBoot } from './scenarios/first-boot.ts';
 import { life } from './scenarios/life.ts';
+import { reset } from './scenarios/reset.ts';
 
-const SCENARIOS: readonly Scenario[] = [life];
+const SCENARIOS: readonly Scenario[] = [life, firstBoot, reset];
 
 const USAGE = `Usage: ./scripts/test-image qemu-arm64 [--only NAME[,NAME]] | raspberrypi
 
