@@ -88,12 +88,24 @@ async function neighbour(guest: Guest): Promise<void> {
 /** What is open from outside equals `wanted`. Everything that listens is tried, and what must not. */
 export async function openPorts(guest: Guest, wanted: readonly number[]): Promise<void> {
   const listening = await guest.must("ss -Hlnt | awk '{ print $4 }' | sed 's/.*://' | sort -nu");
-  const tried = new Set([22, 80, 443, 1883, 5355, 8443, 8883, 9093, 9443, ...listening.split(/\s+/).map(Number)]);
+  const tried = new Set([
+    22,
+    80,
+    443,
+    1883,
+    5355,
+    8443,
+    8883,
+    9093,
+    9443,
+    ...listening.split(/\s+/).map(Number),
+  ]);
   const open = await guest.must(
     `for port in ${[...tried].join(' ')}; do` +
       ' ip netns exec near timeout 5 bash -c "</dev/tcp/192.0.2.1/$port" 2>/dev/null && echo $port; done; true',
   );
-  if (open.split(/\s+/).join() !== wanted.join()) throw new Error(`open from outside: ${open}, listening: ${listening}`);
+  if (open.split(/\s+/).join() !== wanted.join())
+    throw new Error(`open from outside: ${open}, listening: ${listening}`);
   const rules = await guest.must('nft list chain inet spyoncino input');
   const udp = [...rules.matchAll(/udp dport (\S+)/g)].map(([, port]) => port);
   if (!/policy drop/.test(rules) || udp.join() !== '68,5353') throw new Error(`firewall: ${rules}`);
@@ -101,12 +113,21 @@ export async function openPorts(guest: Guest, wanted: readonly number[]): Promis
 
 async function ssh(guest: Guest, key: SshKey, shown: Shown): Promise<void> {
   await guest.must(`umask 077; echo '${key.privatePem.trim()}' >/run/owner-key`);
-  const login = 'ip netns exec near ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null';
+  const login =
+    'ip netns exec near ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null';
   await guest.until(`${login} -i /run/owner-key root@192.0.2.1 id -un`, /^root$/m);
-  await guest.refuses(`${login} -o PubkeyAuthentication=no root@192.0.2.1 true`, /Permission denied \(publickey\)/);
-  await guest.refuses(`${login} -i /run/owner-key spyoncino@192.0.2.1 true`, /Permission denied \(publickey\)/);
+  await guest.refuses(
+    `${login} -o PubkeyAuthentication=no root@192.0.2.1 true`,
+    /Permission denied \(publickey\)/,
+  );
+  await guest.refuses(
+    `${login} -i /run/owner-key spyoncino@192.0.2.1 true`,
+    /Permission denied \(publickey\)/,
+  );
   await guest.must('test -s /data/system/ssh/ssh_host_ed25519_key');
-  shown('SSH takes the key of the settings, for root; no password, nobody else; its own key is on the data partition');
+  shown(
+    'SSH takes the key of the settings, for root; no password, nobody else; its own key is on the data partition',
+  );
 }
 
 export const firstBoot: Scenario = {

@@ -35,14 +35,18 @@ export const network: Scenario = {
     await guest.until(`${IS_OPEN} || true`, /^active$/);
     const [, ssid = '', password = ''] = OWN.exec(await guest.line(OWN)) ?? [];
     await guest.until('cat /boot/firmware/spyoncino-owner.txt', new RegExp(`${ssid}, password ${password}`));
-    shown('without it, and as the network of the settings is not there, it opens; console and card say name and password');
+    shown(
+      'without it, and as the network of the settings is not there, it opens; console and card say name and password',
+    );
 
     await join(guest, ssid, 'not the password');
     await guest.until('wpa_cli -i wlan1 list_networks', /TEMP-DISABLED/);
     shown('another password is refused');
     await join(guest, ssid, password);
     await guest.until('wpa_cli -i wlan1 status', /wpa_state=COMPLETED/);
-    await guest.must(`printf '#!/bin/sh\\necho "$1 $ip"\\n' >/run/told; chmod 700 /run/told; mount -o remount,exec /run`);
+    await guest.must(
+      `printf '#!/bin/sh\\necho "$1 $ip"\\n' >/run/told; chmod 700 /run/told; mount -o remount,exec /run`,
+    );
     await guest.until(ASK_FOR_ADDRESS, /bound 10\.83\.0\.\d+/);
     await guest.expect('nft list chain inet spyoncino access_point', /dport 67 accept/);
     shown('with the right one a guest joins, and gets an address; the firewall lets DHCP in');

@@ -23,7 +23,9 @@ async function clipBytes(guest: Guest): Promise<Buffer> {
     /"path": "[^"]+\.mp4"/,
   );
   const clip = `/var/lib/spyoncino/${/"path": "([^"]+)"/.exec(got)?.[1] ?? ''}`;
-  const middle = await guest.must(`sync; tail -c +$(($(stat -c %s ${clip}) / 2)) ${clip} | head -c 48 | base64 -w 0`);
+  const middle = await guest.must(
+    `sync; tail -c +$(($(stat -c %s ${clip}) / 2)) ${clip} | head -c 48 | base64 -w 0`,
+  );
   return Buffer.from(middle, 'base64');
 }
 
@@ -61,7 +63,9 @@ export const reset: Scenario = {
       await guest.refuses(`spyoncino command system.factory_reset '{}'`, /COMMAND_INVALID/);
       await guest.must('spyoncino factory-reset --erase-everything');
       await guest.line(/factory reset: this card does not forget by itself/);
-      shown('the box restarts and erases; a card that does not forget what it discards is found out; power is cut');
+      shown(
+        'the box restarts and erases; a card that does not forget what it discards is found out; power is cut',
+      );
     }
     // Without a camera, so that nothing is recorded that would be found.
     card.putOnFirmware('spyoncino.env', 'spyoncino_args=systemd.debug_shell=ttyAMA1\n');
@@ -74,10 +78,14 @@ export const reset: Scenario = {
     await guest.healthy();
     const after = await identity(guest);
     const kept = after.filter((value) => before.includes(value));
-    if (kept.length > 0 || !after.includes(code)) throw new Error(`before ${before.join()}, after ${after.join()}`);
+    if (kept.length > 0 || !after.includes(code))
+      throw new Error(`before ${before.join()}, after ${after.join()}`);
     shown('machine id, host name, authority and owner code are new');
     await guest.expect('runuser -u spyoncino -- spyoncino users list', /^$/);
-    await guest.expect('ls /data/config /boot/firmware; systemctl is-active spyoncino-ssh || true', /^(?!.*secrets|.*spyoncino\.yaml)/s);
+    await guest.expect(
+      'ls /data/config /boot/firmware; systemctl is-active spyoncino-ssh || true',
+      /^(?!.*secrets|.*spyoncino\.yaml)/s,
+    );
     await guest.refuses('nft list ruleset | grep "dport 22"', /^$/);
     shown('no account, no settings; SSH is off and its port closed');
     await guest.powerOff();

@@ -19,7 +19,8 @@ let clock: ManualClock;
 let codes: string[];
 let access: Access;
 
-const open = () => Access.open({ stateDir, clock, onSetupCode: (shown) => void codes.push(shown ?? 'owned') });
+const open = () =>
+  Access.open({ stateDir, clock, onSetupCode: (shown) => void codes.push(shown ?? 'owned') });
 
 beforeEach(async () => {
   stateDir = await mkdtemp(join(tmpdir(), 'spyoncino-access-'));

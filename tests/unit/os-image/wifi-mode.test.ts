@@ -14,7 +14,9 @@ const script = 'os-image/overlay/usr/lib/spyoncino/wifi-mode';
 
 const next = ({ mode, seconds, connected = false, known = 1, clients = 0 }: Now): string => {
   const args = [mode, seconds, connected ? 1 : 0, known, clients].map(String);
-  return execFileSync('sh', ['-c', `. ./${script}; wifi_mode "$@"`, 'sh', ...args], { encoding: 'utf8' }).trim();
+  return execFileSync('sh', ['-c', `. ./${script}; wifi_mode "$@"`, 'sh', ...args], {
+    encoding: 'utf8',
+  }).trim();
 };
 
 test('joining has a minute; then the access point opens, also where nothing is known', () => {
@@ -26,7 +28,8 @@ test('joining has a minute; then the access point opens, also where nothing is k
 test('in a network, by cable or radio, there is no access point', () => {
   for (const mode of ['join', 'open'] as const) {
     for (const seconds of [0, 60, 1000]) {
-      for (const known of [0, 1]) expect(next({ mode, seconds, known, clients: 1, connected: true })).toBe('join');
+      for (const known of [0, 1])
+        expect(next({ mode, seconds, known, clients: 1, connected: true })).toBe('join');
     }
   }
 });

@@ -239,7 +239,7 @@ test('an attempt that was cut short is done again, whole', async () => {
   const whole = await tree();
   // After the power cut some files are there, others are not, and one is half of its temporary.
   await rm(join(root, 'var'), { recursive: true });
-  await rm(join(root, 'etc/spyoncino'), { recursive: true });
+  await rm(join(root, 'etc/ssh'), { recursive: true });
   await writeFile(join(root, 'etc/hosts.tmp'), '127.0');
   await symlink('/nowhere', join(root, 'etc/localtime.tmp'));
   expect((await apply()).outcome).toBe('applied');
@@ -305,9 +305,7 @@ test('whatever bytes lie there: never a crash, and never a plan beside a problem
       const { plan, problems } = readProvision(new Map(Object.entries(files)));
       for (const { code } of problems) expect(code).toMatch(/^PROVISION_/);
       for (const { content, path, place } of filesOf(plan, 'machine')) {
-        expect(path).toMatch(
-          place === 'system' ? /^etc\/[\w./-]+$/ : /^(?:config\.yaml|secrets\.yaml)$/,
-        );
+        expect(path).toMatch(place === 'system' ? /^etc\/[\w./-]+$/ : /^(?:config\.yaml|secrets\.yaml)$/);
         expect(path).not.toContain('..');
         // One line more than were meant would be another setting.
         if (path === 'etc/hostname') expect(content).toMatch(/^[a-z0-9-]+\n$/);
