@@ -790,6 +790,16 @@ export const ERRORS = {
     means: 'The configuration cannot be read by this version.',
     advice: 'Mend the keys that the message names.',
   },
+  RESET_NOT_AN_IMAGE: {
+    fault: 'operator',
+    means: 'This is not a box that was flashed with our image, so it does not erase itself.',
+    advice: 'Stop the agent, and delete its data directory and its configuration.',
+  },
+  RESET_FAILED: {
+    fault: 'operator',
+    means: 'The box cannot be asked to erase itself.',
+    advice: 'Put an empty file called factory-reset on the firmware partition, and start the box.',
+  },
   PROVISION_UNREADABLE: {
     fault: 'operator',
     means: 'A file with settings on the boot partition cannot be read.',

@@ -15,16 +15,17 @@ mkdir -p "$tree/bin" "$tree/usr/lib/modules/$version"
 ln -s usr/lib "$tree/lib"
 ln -s bin "$tree/sbin"
 cp "$here/../initrd/init" "$tree/init" && chmod 755 "$tree/init"
+install -m 755 "$here/../initrd/factory-reset" "$tree/bin/"
 cp "$debian/usr/bin/busybox" "$tree/bin/"
 loader=usr/lib/ld-linux-aarch64.so.1
 cp -L "$debian/$loader" "$tree/$loader"
-for program in usr/sbin/dmsetup usr/sbin/e2fsck; do
+for program in usr/sbin/dmsetup usr/sbin/e2fsck usr/sbin/mke2fs usr/sbin/blkdiscard; do
   cp -L "$debian/$program" "$tree/bin/"
   qemu-aarch64 "$debian/$loader" --library-path "$debian/usr/lib/aarch64-linux-gnu" --list "$debian/$program" |
     sed -n 's|.* => \([^ ]*\) .*|\1|p' | while read -r library; do cp -L "$library" "$tree/usr/lib/"; done
 done
 
-always='squashfs overlay ext4 dm-verity i6300esb virtio_blk virtio_pci'
+always='squashfs overlay ext4 dm-verity i6300esb virtio_blk virtio_pci vfat nls_cp437 nls_ascii'
 printf '%s\n' $always >"$tree/modules.always"
 root=$kernel/root
 ln -sfn usr/lib "$root/lib"

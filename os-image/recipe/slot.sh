@@ -24,6 +24,8 @@ mkdir -p "$root/data" "$root/boot/firmware" "$root/etc/spyoncino" "$root/var/lib
 : >"$root/etc/hostname"
 printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
 ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
+mkdir -p "$root/etc/issue.d"
+ln -s /run/spyoncino-image/owner.issue "$root/etc/issue.d/spyoncino.issue"
 ln -sf /opt/spyoncino/device/cli/spyoncino.js "$root/usr/bin/spyoncino"
 ln -sf /opt/spyoncino/node_modules/.bin/node "$root/usr/bin/node"
 cp "$root/opt/spyoncino/os-image/docker/systemd/spyoncino-modular.service" "$root/usr/lib/systemd/system/"
@@ -33,9 +35,13 @@ cp "$root/opt/spyoncino/os-image/docker/systemd/spyoncino-modular.service" "$roo
 } >"$work/os-release"
 cp "$work/os-release" "$root/usr/lib/os-release"
 
+# A clock that says less is set to this by systemd, before anything is signed: no certificate of 1970 without a network.
+touch -d "$(sed -n 's/.*"builtAt": *"\([^"]*\)".*/\1/p' "$root/opt/spyoncino/device/build.json")" "$root/usr/lib/clock-epoch"
+
 systemd-sysusers --root="$root" >/dev/null
 unit() { systemctl --root="$root" "$@" >/dev/null 2>&1 || give_up "systemctl $*"; }
 unit enable spyoncino-modular.service spyoncino-first-boot.service spyoncino-grow.service spyoncino-confirm.service spyoncino-reboot.path \
+  spyoncino-owner.path spyoncino-owner.service spyoncino-factory-reset.path spyoncino-ssh.service \
   systemd-networkd.service systemd-resolved.service systemd-timesyncd.service nftables.service
 unit mask ssh.service ssh.socket systemd-networkd-wait-online.service systemd-firstboot.service getty@tty1.service \
   systemd-journal-catalog-update.service systemd-hwdb-update.service

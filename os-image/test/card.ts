@@ -1,5 +1,5 @@
 /** Versions of the image, and cards flashed with them as an owner does it. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createReadStream, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { Decoder, Demuxer } from 'node-av/api';
 import { cache, root, run, startBytes, toolbox } from './toolbox.ts';
 
@@ -88,6 +88,25 @@ export class Card implements Disposable {
     writeFileSync(`${cache}/${file}`, content);
     const partition = `/cache/${this.path}@@${startBytes('firmware')}`;
     toolbox('mcopy', '-o', '-i', partition, `/cache/${file}`, '::');
+  }
+
+  /** How often each of these is found on the disk, or in its data partition alone; read as it lies on this machine. */
+  async find(patterns: readonly Buffer[], within: 'disk' | 'data'): Promise<readonly number[]> {
+    const counts = patterns.map(() => 0);
+    const overlap = Math.max(...patterns.map(({ length }) => length)) - 1;
+    let tail = Buffer.alloc(0);
+    const start = within === 'data' ? startBytes('data') : 0;
+    const stream = createReadStream(`${cache}/${this.path}`, { start, highWaterMark: 16 * 1024 * 1024 });
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      const bytes = Buffer.concat([tail, chunk]);
+      patterns.forEach((pattern, index) => {
+        // What lies wholly in the tail was counted before.
+        let at = bytes.indexOf(pattern, Math.max(0, tail.length - pattern.length + 1));
+        for (; at >= 0; at = bytes.indexOf(pattern, at + 1)) counts[index]! += 1;
+      });
+      tail = bytes.subarray(Math.max(0, bytes.length - overlap));
+    }
+    return counts;
   }
 
   /** Pictures in a clip below the data directory, of a card that is switched off. */

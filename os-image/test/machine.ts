@@ -12,6 +12,8 @@ export interface Board {
   readonly isReadOnly?: boolean;
   /** Without, DHCP still answers, and nothing else does. */
   readonly hasNetwork?: boolean;
+  /** The card forgets what it is told to discard; QEMU's, as some real ones, says so and does not. */
+  readonly forgets?: boolean;
   /** More arguments for QEMU. */
   readonly more?: readonly string[];
 }
@@ -52,13 +54,14 @@ export class Machine {
   static start(inside: readonly [string, string], board: Board & Wiring): Machine {
     const [program, cache] = inside;
     const { disk, apiPort, shellPort, log, rtc = 'utc', isReadOnly = false, hasNetwork = true } = board;
+    const discard = board.forgets ? ',discard=unmap' : '';
     const drive = disk.startsWith('nbd:') ? disk : `file=${disk}`;
     const args = [
       ...['qemu-system-aarch64', '-M', 'virt', '-cpu', 'cortex-a72', '-accel', 'tcg,thread=multi'],
       ...['-smp', '2', '-m', '1536', '-nodefaults', '-display', 'none', '-monitor', 'none'],
       ...['-serial', 'stdio', '-serial', `tcp:127.0.0.1:${shellPort},server=on,wait=off`],
       ...['-bios', '/cache/firmware-qemu-arm64/u-boot.bin', '-rtc', `base=${rtc}`],
-      ...['-drive', `${drive},format=raw,if=none,id=disk${isReadOnly ? ',readonly=on' : ''}`],
+      ...['-drive', `${drive},format=raw,if=none,id=disk${isReadOnly ? ',readonly=on' : ''}${discard}`],
       ...['-device', 'virtio-blk-pci,drive=disk'],
       ...[
         '-netdev',

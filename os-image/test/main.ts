@@ -5,9 +5,13 @@ import { inspectImage } from './inspect.ts';
 import type { Scenario } from './scenario.ts';
 import { cameras } from './scenarios/cameras.ts';
 import { fallback } from './scenarios/fallback.ts';
+import { firstBoot } from './scenarios/first-boot.ts';
 import { life } from './scenarios/life.ts';
+import { network } from './scenarios/network.ts';
+import { reset } from './scenarios/reset.ts';
 
-const SCENARIOS: readonly Scenario[] = [life, cameras, fallback];
+
+const SCENARIOS: readonly Scenario[] = [life, cameras, fallback, firstBoot, reset, network];
 
 const USAGE = `Usage: ./scripts/test-image qemu-arm64 [--only NAME[,NAME]] | raspberrypi
 
