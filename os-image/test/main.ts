@@ -3,9 +3,12 @@ import { parseArgs } from 'node:util';
 import { buildVersions } from './card.ts';
 import { inspectImage } from './inspect.ts';
 import type { Scenario } from './scenario.ts';
+import { gpio } from './scenarios/gpio.ts';
+import { hardship } from './scenarios/hardship.ts';
+import { idle } from './scenarios/idle.ts';
 import { life } from './scenarios/life.ts';
 
-const SCENARIOS: readonly Scenario[] = [life];
+const SCENARIOS: readonly Scenario[] = [life, hardship, gpio, idle];
 
 const USAGE = `Usage: ./scripts/test-image qemu-arm64 [--only NAME[,NAME]] | raspberrypi
 
@@ -54,7 +57,8 @@ async function main(argv: readonly string[]): Promise<number> {
     options: { help: { type: 'boolean', short: 'h' }, only: { type: 'string' } },
   });
   const [target] = positionals;
-  const names = values.only?.split(',') ?? SCENARIOS.map(({ name }) => name);
+  const names =
+    values.only?.split(',') ?? SCENARIOS.filter(({ isExtra }) => !isExtra).map(({ name }) => name);
   const scenarios = SCENARIOS.filter(({ name }) => names.includes(name));
   if (target === 'raspberrypi' && !values.help) return inspectImage();
   if (values.help || target !== 'qemu-arm64' || scenarios.length !== names.length) {
