@@ -3,12 +3,11 @@ import { parseArgs } from 'node:util';
 import { buildVersions } from './card.ts';
 import { inspectImage } from './inspect.ts';
 import type { Scenario } from './scenario.ts';
-import { gpio } from './scenarios/gpio.ts';
 import { hardship } from './scenarios/hardship.ts';
 import { idle } from './scenarios/idle.ts';
 import { life } from './scenarios/life.ts';
 
-const SCENARIOS: readonly Scenario[] = [life, hardship, gpio, idle];
+const SCENARIOS: readonly Scenario[] = [life, hardship, idle];
 
 const USAGE = `Usage: ./scripts/test-image qemu-arm64 [--only NAME[,NAME]] | raspberrypi
 

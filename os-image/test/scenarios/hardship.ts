@@ -1,7 +1,8 @@
 /** What a box is put through that nobody wishes for it: no clock, no network, no room, no card that takes writes. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { Card } from '../card.ts';
+import { Card, KERNEL_ARGS } from '../card.ts';
 import { Guest } from '../guest.ts';
+import { showPins } from '../pins.ts';
 import { recordEvent, type Recorded } from '../recording.ts';
 import type { Scenario, Shown } from '../scenario.ts';
 
@@ -27,24 +28,25 @@ async function alone(card: Card, shown: Shown): Promise<{ kept: Recorded; other:
   await guest.ready();
   const [date = ''] = (await guest.must('date -u +%F')).split('\n');
   shown(`1970, and nobody in the network, not even DHCP: it comes up (as of ${date}) and confirms its slot`);
+  // Until now without the camera's driver, and so without any of V4L2.
+  await guest.must('modprobe vivid n_devs=1 node_types=0x1');
   await guest.until('spyoncino command camera.snapshot --camera attic', /"path"/);
+  shown('a camera that is plugged in while the agent runs gives a picture');
   const kept = await recordEvent(guest);
   shown(`it records: ${kept.clip}`);
   const [agent, host] = (await guest.must(`${NETWORKS}; true`)).match(/net:\[\d+\]/g) ?? [];
   if (agent === undefined || host === undefined || agent === host) throw new Error(`${agent}, ${host}`);
   shown("the host of the camera, in systemd's sandbox and without rights, has no network");
 
-  await guest.must(`spyoncino media protect ${kept.eventId}`);
+  await guest.must(`spyoncino command storage.protect '{"id": "${kept.eventId}"}'`);
   await guest.must(`date -u -s @${Math.floor(Date.now() / 1000)}`);
   await guest.until(ASK_API, /HTTP 200/);
   shown('the clock is set: the certificate of the API holds');
-  await guest.until('systemctl is-active spyoncino-grow.service', /^active$/);
+  await showPins(guest, shown);
   const other = await recordEvent(guest);
-  // What ended within two minutes is not deleted for room.
-  await guest.must(
-    'sleep 120; fallocate -l $(df --output=avail -B1 /data | tail -n 1) /data/filler; df /data',
-  );
+  await guest.must('fallocate -l $(df --output=avail -B1 /data | tail -n 1) /data/filler');
   await guest.powerOff();
+  card.putOnFirmware('spyoncino.env', `spyoncino_args=${KERNEL_ARGS}\n`);
   return { kept, other };
 }
 
@@ -93,9 +95,9 @@ async function locked(card: Card, kept: Recorded, shown: Shown): Promise<void> {
 
 export const hardship: Scenario = {
   name: 'hardship',
-  about: 'no clock, no network, a full disk, a card that takes no writes',
+  about: 'no clock, no network, a full disk, a card that takes no writes; pins, a camera that comes late',
   async run({ shown }) {
-    using card = Card.flash('hardship');
+    using card = Card.flash('hardship', { kernelArgs: 'systemd.debug_shell=ttyAMA1' });
     const recorded = await alone(card, shown);
     await full(card, recorded, shown);
     await locked(card, recorded.kept, shown);

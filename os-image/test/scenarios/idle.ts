@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Card } from '../card.ts';
 import { Guest } from '../guest.ts';
-import type { Scenario } from '../scenario.ts';
+import type { Scenario, Shown } from '../scenario.ts';
 
 const SETTLE_MS = 180_000;
 const MEASURE_MS = 600_000;
@@ -21,6 +21,29 @@ function parse(text: string): ReadonlyMap<string, { readonly count: number; read
   return new Map(rows.map(([, key = '', count, rest = '']) => [key, { count: Number(count), rest }]));
 }
 
+/** How much is written in that time, by disk and by process, extrapolated to a day. */
+export async function measureWrites(guest: Guest, ms: number, shown: Shown): Promise<void> {
+  const before = parse(await guest.must(COUNT));
+  await guest.must('touch /run/since');
+  const started = performance.now();
+  await delay(ms);
+  const after = parse(await guest.must(COUNT));
+  const measuredMs = performance.now() - started;
+  const perDay = (bytes: number): string => `${((bytes * DAY_MS) / measuredMs / 1e6).toFixed(1)} MB a day`;
+  for (const [key, { count, rest }] of after) {
+    const [kind] = key.split(' ');
+    const more = count - (before.get(key)?.count ?? 0);
+    if (more === 0) continue;
+    if (kind === 'disk') shown(`${key}: ${more} sectors, ${perDay(more * SECTOR_BYTES)}`);
+    else if (kind === 'by') shown(`${rest}: ${perDay(more)}`);
+    else shown(`${key}: ${more}`);
+  }
+  const changed = await guest.must(
+    "find /data -xdev -newer /run/since -type f -printf '%s %p\\n' | sort -k 2 | head -n 60",
+  );
+  process.stderr.write(`changed files (bytes, path):\n${changed}\n`);
+}
+
 export const idle: Scenario = {
   name: 'idle',
   about: 'bytes written while a camera sees nothing (a quarter of an hour; only if named)',
@@ -32,24 +55,6 @@ export const idle: Scenario = {
     await guest.ready();
     await guest.until('spyoncino command camera.snapshot --camera attic', /"path"/);
     await delay(SETTLE_MS);
-    const before = parse(await guest.must(COUNT));
-    await guest.must(`touch /run/since`);
-    const started = performance.now();
-    await delay(MEASURE_MS);
-    const after = parse(await guest.must(COUNT));
-    const measuredMs = performance.now() - started;
-    const perDay = (bytes: number): string => `${((bytes * DAY_MS) / measuredMs / 1e6).toFixed(1)} MB a day`;
-    for (const [key, { count, rest }] of after) {
-      const [kind] = key.split(' ');
-      const more = count - (before.get(key)?.count ?? 0);
-      if (more === 0) continue;
-      if (kind === 'disk') shown(`${key}: ${more} sectors, ${perDay(more * SECTOR_BYTES)}`);
-      else if (kind === 'by') shown(`${rest}: ${perDay(more)}`);
-      else shown(`${key}: ${more}`);
-    }
-    const changed = await guest.must(
-      "find /data -xdev -newer /run/since -type f -printf '%s %p\\n' | sort -k 2 | head -n 60",
-    );
-    process.stderr.write(`changed files (bytes, path):\n${changed}\n`);
+    await measureWrites(guest, MEASURE_MS, shown);
   },
 };
