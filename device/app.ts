@@ -29,6 +29,7 @@ import { bridgeModule, DETECTOR, GATEWAY, inputOf, modulesOf, partsOf, STORAGE, 
 import { BotDesk, consumersOf, openNotify } from './notify-desk.ts';
 import { BotAccess, type Notify } from './notify/index.ts';
 import { authenticateBy, hearRequests } from './requests-desk.ts';
+import { findOffline } from './offline.ts';
 import { PictureDesk } from './picture-desk.ts';
 import type { ConfigKeeper } from './settings/index.ts';
 import { stagesOf, whenAllHaveSaid } from './stages.ts';
@@ -219,6 +220,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     dataDir,
     logLevel,
     detectSocket,
+    offline: await findOffline(log),
     nextRun: () => (lastRun = Math.max(lastRun + 1, clock.utcMs())).toString(36),
     bus,
     original,

@@ -14,6 +14,8 @@ export interface Board {
   readonly hasNetwork?: boolean;
   /** The card forgets what it is told to discard; QEMU's, as some real ones, says so and does not. */
   readonly forgets?: boolean;
+  /** Not even DHCP answers, and the box cannot be asked from outside. */
+  readonly isAlone?: boolean;
   /** More arguments for QEMU. */
   readonly more?: readonly string[];
 }
@@ -55,6 +57,15 @@ export class Machine {
     const [program, cache] = inside;
     const { disk, apiPort, shellPort, log, rtc = 'utc', isReadOnly = false, hasNetwork = true } = board;
     const discard = board.forgets ? ',discard=unmap' : '';
+    const network = board.isAlone
+      ? ['-device', 'virtio-net-pci,romfile=']
+      : [
+          ...[
+            '-netdev',
+            `user,id=net,restrict=${hasNetwork ? 'off' : 'on'},hostfwd=tcp:127.0.0.1:${apiPort}-:8443`,
+          ],
+          ...['-device', 'virtio-net-pci,netdev=net,romfile='],
+        ];
     const drive = disk.startsWith('nbd:') ? disk : `file=${disk}`;
     const args = [
       ...['qemu-system-aarch64', '-M', 'virt', '-cpu', 'cortex-a72', '-accel', 'tcg,thread=multi'],
@@ -63,11 +74,7 @@ export class Machine {
       ...['-bios', '/cache/firmware-qemu-arm64/u-boot.bin', '-rtc', `base=${rtc}`],
       ...['-drive', `${drive},format=raw,if=none,id=disk${isReadOnly ? ',readonly=on' : ''}${discard}`],
       ...['-device', 'virtio-blk-pci,drive=disk'],
-      ...[
-        '-netdev',
-        `user,id=net,restrict=${hasNetwork ? 'off' : 'on'},hostfwd=tcp:127.0.0.1:${apiPort}-:8443`,
-      ],
-      ...['-device', 'virtio-net-pci,netdev=net,romfile=', '-device', 'virtio-rng-pci'],
+      ...[...network, '-device', 'virtio-rng-pci'],
       ...['-device', 'i6300esb', '-action', 'watchdog=reset', ...(board.more ?? [])],
     ];
     // Its console's input stays open and silent: a key would stop U-Boot.

@@ -6,12 +6,13 @@ import type { Scenario } from './scenario.ts';
 import { cameras } from './scenarios/cameras.ts';
 import { fallback } from './scenarios/fallback.ts';
 import { firstBoot } from './scenarios/first-boot.ts';
+import { hardship } from './scenarios/hardship.ts';
+import { idle } from './scenarios/idle.ts';
 import { life } from './scenarios/life.ts';
 import { network } from './scenarios/network.ts';
 import { reset } from './scenarios/reset.ts';
 
-
-const SCENARIOS: readonly Scenario[] = [life, cameras, fallback, firstBoot, reset, network];
+const SCENARIOS: readonly Scenario[] = [life, cameras, fallback, firstBoot, reset, network, hardship, idle];
 
 const USAGE = `Usage: ./scripts/test-image qemu-arm64 [--only NAME[,NAME]] | raspberrypi
 
@@ -60,7 +61,8 @@ async function main(argv: readonly string[]): Promise<number> {
     options: { help: { type: 'boolean', short: 'h' }, only: { type: 'string' } },
   });
   const [target] = positionals;
-  const names = values.only?.split(',') ?? SCENARIOS.map(({ name }) => name);
+  const names =
+    values.only?.split(',') ?? SCENARIOS.filter(({ isExtra }) => !isExtra).map(({ name }) => name);
   const scenarios = SCENARIOS.filter(({ name }) => names.includes(name));
   if (target === 'raspberrypi' && !values.help) return inspectImage();
   if (values.help || target !== 'qemu-arm64' || scenarios.length !== names.length) {

@@ -3,6 +3,8 @@ export interface Scenario {
   readonly name: string;
   /** A line for `--help`. */
   readonly about: string;
+  /** Only if it is named. */
+  readonly isExtra?: boolean;
   /** @throws Error at the first thing that is not as it should be */
   run(stage: Stage): Promise<void>;
 }
