@@ -25,6 +25,7 @@ for program in usr/sbin/dmsetup usr/sbin/e2fsck; do
 done
 
 always='squashfs overlay ext4 dm-verity i6300esb virtio_blk virtio_pci'
+# shellcheck disable=SC2086 # one word each
 printf '%s\n' $always >"$tree/modules.always"
 root=$kernel/root
 ln -sfn usr/lib "$root/lib"
