@@ -52,7 +52,7 @@ sed -i 's/^root:[^:]*:/root:*:/' "$root/etc/shadow"
 
 say "root file system of $version"
 rm -f "$out/root.img"
-mksquashfs "$root" "$out/root.img" -noappend -quiet -no-progress -comp zstd -Xcompression-level "$level" -b 256K \
+mksquashfs "$root" "$out/root.img" -noappend -quiet -no-progress -comp zstd -Xcompression-level "$level" \
   -sort "$work/sort" -wildcards \
   -e 'proc/*' 'sys/*' 'dev/*' 'run/*' 'tmp/*' 'var/cache/*' 'var/log/*' 'var/lib/systemd/*' 'var/lib/spyoncino/*' 'etc/spyoncino/*' >&2
 umount "$root"
