@@ -23,7 +23,7 @@ import { BuildError } from './error.ts';
 import { takeKeys } from './keys.ts';
 import { DISK_MIB, hybridMbr, PARTITIONS, SECTOR_BYTES, sfdiskScript } from './layout.ts';
 
-const TARGETS = ['qemu-arm64', 'raspberrypi'] as const;
+export const TARGETS = ['qemu-arm64', 'raspberrypi'] as const;
 type Target = (typeof TARGETS)[number];
 
 const USAGE = `Usage: ./scripts/build-image TARGET [--version VERSION] [--fast] [--keys DIR] [--artefacts]
