@@ -3,8 +3,8 @@ import type { Component } from './bill.ts';
 
 /** Names that SPDX knows as they are, but for upper and lower case. */
 const SAME =
-  '0BSD AFL-2.0 AFL-2.1 Apache-2.0 BSD-2-Clause BSD-3-Clause BSD-4-Clause BSL-1.0 CC-BY-3.0 CC-BY-SA-3.0 CC-BY-SA-4.0 CC0-1.0 ' +
-  'FSFAP FSFUL FSFULLR GPL-2.0-only ISC Latex2e MIT MPL-1.1 MPL-2.0 Ms-PL OpenSSL Sleepycat Unicode-DFS-2016 X11 Zlib curl';
+  '0BSD AFL-2.0 AFL-2.1 Apache-2.0 BSD-2-Clause BSD-3-Clause BSD-4-Clause BSD-4-Clause-UC Beerware BSL-1.0 CC-BY-3.0 CC-BY-SA-3.0 CC-BY-SA-4.0 CC0-1.0 ' +
+  'FSFAP FSFUL FSFULLR GPL-2.0-only ISC Latex2e MIT MPL-1.1 MPL-2.0 MS-PL OpenSSL Sleepycat Unicode-DFS-2016 X11 Zlib curl';
 
 /** Debian's short names → SPDX's, in lower case. `GPL-2`, `GPL-2.0` and so on with and without `+` as well. */
 const SPDX = new Map<string, string>([
