@@ -3,12 +3,16 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { billOf, debianPackages, npmPackages, unpackedPackages } from './bill.ts';
+import { billOf, debianPackages, npmPackages, unpackedPackages, type Component } from './bill.ts';
 import { BuildError } from './error.ts';
 import { imagerList } from './imager.ts';
+import { licensed } from './licences.ts';
 
 /** A compressed image above this does not go out. */
 const LIMIT_BYTES = 350_000_000;
+
+/** What an image is laid together from, in the cache; an upper one first. */
+const TREES = ['rauc-arm64/tree/root', 'kernel-arm64/root', 'debian-arm64'];
 
 export interface Release {
   readonly source: string;
@@ -47,7 +51,13 @@ export function writeArtefacts(release: Release): readonly string[] {
   const bill = `${out}/spyoncino-${version}-${target}.cdx.json`;
   writeFileSync(bill, `${JSON.stringify(billOf(version, time, components(cache, target)), null, 1)}\n`);
 
-  const written = [compressed, `${disk}.bmap`, bill, bundle];
+  const licences = `${out}/spyoncino-${version}-${target}.licences.tar.xz`;
+  const trees = [...TREES, 'agent-arm64/layer', `firmware-${target}/partition`].map(
+    (tree) => `/cache/${tree}`,
+  );
+  inside('licences.sh', inToolbox(licences), ...trees);
+
+  const written = [compressed, `${disk}.bmap`, bill, licences, bundle];
   if (target === 'raspberrypi') {
     const icon = `${out}/spyoncino.svg`;
     copyFileSync(`${source}/os-image/build/icon.svg`, icon);
@@ -73,17 +83,29 @@ export function writeArtefacts(release: Release): readonly string[] {
   return [...written, sums, `${sums}.cms`];
 }
 
-function components(cache: string, target: string): ReturnType<typeof debianPackages> {
+function components(cache: string, target: string): readonly Component[] {
   const text = (path: string): string => readFileSync(`${cache}/${path}`, 'utf8');
+  const agent = 'agent-arm64/layer/opt/spyoncino';
   const firmware = `firmware-${target}/packages.tsv`;
-  return [
+  const debian = [
     ...debianPackages(text('debian-arm64/var/lib/dpkg/status')),
     ...unpackedPackages(text('kernel-arm64/packages.tsv')),
+    ...unpackedPackages(text('rauc-arm64/tree/packages.tsv')),
     ...(existsSync(`${cache}/${firmware}`) ? unpackedPackages(text(firmware)) : []),
+  ];
+  const copyright = (name: string): string | null => {
+    const places = [
+      ...TREES.map((tree) => `${tree}/usr/share/doc/${name}/copyright`),
+      `firmware-${target}/partition/${name}.copyright`,
+    ];
+    const place = places.find((path) => existsSync(`${cache}/${path}`));
+    return place === undefined ? null : text(place);
+  };
+  return [
+    ...debian.map((component) => licensed(component, copyright(component.name))),
     ...npmPackages(
-      JSON.parse(text('agent-arm64/layer/opt/spyoncino/node_modules/.package-lock.json')) as Parameters<
-        typeof npmPackages
-      >[0],
+      JSON.parse(text(`${agent}/node_modules/.package-lock.json`)) as Parameters<typeof npmPackages>[0],
+      (path) => existsSync(`${cache}/${agent}/${path}`),
     ),
   ];
 }

@@ -24,7 +24,7 @@ import { writeHashIndexes } from './hash-index.ts';
 import { takeKeys } from './keys.ts';
 import { DISK_MIB, hybridMbr, PARTITIONS, SECTOR_BYTES, sfdiskScript } from './layout.ts';
 
-const TARGETS = ['qemu-arm64', 'raspberrypi'] as const;
+export const TARGETS = ['qemu-arm64', 'raspberrypi'] as const;
 type Target = (typeof TARGETS)[number];
 
 const USAGE = `Usage: ./scripts/build-image TARGET [--version VERSION] [--fast] [--keys DIR] [--artefacts]
@@ -47,7 +47,7 @@ const NO_RPI_KERNEL =
   'slots of its own. Without it CSI cameras and the hardware codec do not work; USB and network cameras do.';
 
 const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
-const cache = `${root}/.cache/image`;
+const cache = process.env['SPYONCINO_IMAGE_CACHE'] ?? `${root}/.cache/image`;
 const recipe = `${root}/os-image/recipe`;
 
 /** Runs a program with its output shown. */
@@ -221,7 +221,6 @@ export function build(target: Target, { version, fast, keys, url }: Options): Bu
   const built = { disk: `${cache}/out/${disk}`, bundle: `${cache}/out/${bundle}` };
   const artefacts =
     url === null ? [] : writeArtefacts({ source: root, cache, target, version, ...built, keyDir, url });
-  if (keys !== null) rmSync(`${cache}/${keyDir}`, { recursive: true });
   return { ...built, artefacts };
 }
 
@@ -285,6 +284,10 @@ function main(argv: readonly string[]): number {
     );
     return 2;
   }
+  // Somebody's keys never stay here, whatever becomes of the build (or became of the one before).
+  const forgetKeys = (): void => rmSync(`${cache}/keys-given`, { recursive: true, force: true });
+  forgetKeys();
+  if (values.keys !== undefined) for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, forgetKeys);
   const packageJson = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as { version: string };
   const version = values.version ?? packageJson.version;
   try {
@@ -300,6 +303,8 @@ function main(argv: readonly string[]): number {
     if (!(error instanceof BuildError)) throw error;
     process.stderr.write(`image: ${error.message}\n`);
     return 1;
+  } finally {
+    forgetKeys();
   }
 }
 

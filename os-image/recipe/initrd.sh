@@ -26,6 +26,7 @@ for program in usr/sbin/dmsetup usr/sbin/e2fsck usr/sbin/mke2fs usr/sbin/blkdisc
 done
 
 always='squashfs overlay ext4 dm-verity i6300esb virtio_blk virtio_pci vfat nls_cp437 nls_ascii'
+# shellcheck disable=SC2086 # one word each
 printf '%s\n' $always >"$tree/modules.always"
 root=$kernel/root
 ln -sfn usr/lib "$root/lib"

@@ -19,7 +19,9 @@ say "kernel $version"
 fetch_packages "$architecture" "$out" "$image" "linux-base-$version" "linux-binary-$version" "linux-modules-$version" raspi-firmware
 # Of the last one just the radio of a Pi 400; those of the others come with firmware-brcm80211.
 find "$out/root/usr/lib/firmware" -type f ! -name 'brcmfmac43456-*' -delete
-rm -rf "$out/root/etc" "$out/root/usr/lib/raspi-firmware" "$out/root/usr/share"
+rm -rf "$out/root/etc" "$out/root/usr/lib/raspi-firmware"
+find "$out/root/usr/share" -mindepth 1 -maxdepth 1 ! -name doc -exec rm -rf {} +
+find "$out/root/usr/share" -type f ! -name copyright -delete
 
 modules=$out/root/usr/lib/modules/$version
 gzip -9n <"$modules/vmlinuz" >"$out/Image.gz"
