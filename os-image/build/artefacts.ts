@@ -6,6 +6,7 @@ import { basename, dirname } from 'node:path';
 import { billOf, debianPackages, npmPackages, unpackedPackages } from './bill.ts';
 import { BuildError } from './error.ts';
 import { imagerList } from './imager.ts';
+import type { Target } from './targets.ts';
 
 /** A compressed image above this does not go out. */
 const LIMIT_BYTES = 350_000_000;
@@ -13,7 +14,7 @@ const LIMIT_BYTES = 350_000_000;
 export interface Release {
   readonly source: string;
   readonly cache: string;
-  readonly target: string;
+  readonly target: Target;
   readonly version: string;
   readonly disk: string;
   readonly bundle: string;
@@ -44,11 +45,11 @@ export function writeArtefacts(release: Release): readonly string[] {
   if (fileBytes > LIMIT_BYTES)
     throw new BuildError(`${basename(compressed)} has ${fileBytes} bytes, more than ${LIMIT_BYTES}`);
 
-  const bill = `${out}/spyoncino-${version}-${target}.cdx.json`;
+  const bill = `${out}/spyoncino-${version}-${target.name}.cdx.json`;
   writeFileSync(bill, `${JSON.stringify(billOf(version, time, components(cache, target)), null, 1)}\n`);
 
   const written = [compressed, `${disk}.bmap`, bill, bundle];
-  if (target === 'raspberrypi') {
+  if (target.name === 'raspberrypi') {
     const icon = `${out}/spyoncino.svg`;
     copyFileSync(`${source}/os-image/build/icon.svg`, icon);
     const list = `${out}/os_list.json`;
@@ -66,24 +67,24 @@ export function writeArtefacts(release: Release): readonly string[] {
     writeFileSync(list, `${JSON.stringify(entry, null, 2)}\n`);
     written.push(icon, list);
   }
-  const sums = `${out}/spyoncino-${version}-${target}.SHA256SUMS`;
+  const sums = `${out}/spyoncino-${version}-${target.name}.SHA256SUMS`;
   inside('sign.sh', `/cache/${release.keyDir}`, inToolbox(sums), ...written.map((path) => basename(path)));
   for (const path of written)
     process.stderr.write(`image: ${basename(path)}: ${(statSync(path).size / 1e6).toFixed(1)} MB\n`);
   return [...written, sums, `${sums}.cms`];
 }
 
-function components(cache: string, target: string): ReturnType<typeof debianPackages> {
+function components(cache: string, { name, architecture }: Target): ReturnType<typeof debianPackages> {
   const text = (path: string): string => readFileSync(`${cache}/${path}`, 'utf8');
-  const firmware = `firmware-${target}/packages.tsv`;
+  const firmware = `firmware-${name}/packages.tsv`;
   return [
-    ...debianPackages(text('debian-arm64/var/lib/dpkg/status')),
-    ...unpackedPackages(text('kernel-arm64/packages.tsv')),
+    ...debianPackages(text(`debian-${architecture}/var/lib/dpkg/status`)),
+    ...unpackedPackages(text(`kernel-${architecture}/packages.tsv`)),
     ...(existsSync(`${cache}/${firmware}`) ? unpackedPackages(text(firmware)) : []),
     ...npmPackages(
-      JSON.parse(text('agent-arm64/layer/opt/spyoncino/node_modules/.package-lock.json')) as Parameters<
-        typeof npmPackages
-      >[0],
+      JSON.parse(
+        text(`agent-${architecture}/layer/opt/spyoncino/node_modules/.package-lock.json`),
+      ) as Parameters<typeof npmPackages>[0],
     ),
   ];
 }

@@ -54,7 +54,7 @@ export class Guest implements AsyncDisposable {
     );
   }
 
-  line = (pattern: RegExp): Promise<string> => this.machine.line(pattern, patience());
+  line = (pattern: RegExp, from = 0): Promise<string> => this.machine.line(pattern, patience(), from);
 
   must = (command: string): Promise<string> => this.shell.must(command, patience());
 
