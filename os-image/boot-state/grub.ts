@@ -43,7 +43,7 @@ function decode(copy: Buffer): BootState | null {
   const [number = '', order = '', stateA = '', leftA = '', stateB = '', leftB = '', last = '', ...more] =
     text.split(',');
   const seq = /^\d{10}$/.test(number) && Number(number) <= 0xffff_ffff ? Number(number) : null;
-  const [first, second] = [...order].map((name) => SLOTS.find((slot): slot is Slot => slot === name));
+  const [first, second] = order.split('').map((name) => SLOTS.find((slot): slot is Slot => slot === name));
   const A = attempts(stateA, leftA);
   const B = attempts(stateB, leftB);
   const recovery = RECOVERIES.find((name) => name === last);

@@ -39,7 +39,7 @@ function volume(first: Buffer, second: Buffer): Buffer {
   return bytes;
 }
 
-const { encode } = GRUB;
+const encode = (of: BootState): Buffer => GRUB.encode(of);
 const zeros = Buffer.alloc(GRUB.copyBytes);
 
 /** The first `length` bytes of a new state over an old one. */
