@@ -30,16 +30,34 @@ function encode(state: BootState): Buffer {
   return copy;
 }
 
-/** What follows is not looked at, as GRUB does not. */
-const SHAPE = new RegExp(`^${SIGNATURE}boot_state=([^\n]*)\nboot_again=([^\n]*)\n`);
+/**
+ * The variables of an environment block, as GRUB finds them: what it has written into a torn one is not as tidy as `encode`.
+ * Of two with one name the later counts.
+ */
+function variables(copy: Buffer): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  const text = copy.toString('latin1');
+  if (!text.startsWith(SIGNATURE)) return found;
+  for (let at = SIGNATURE.length; at < text.length;) {
+    const equals = text.indexOf('=', at);
+    const end = text.indexOf('\n', text[at] === '#' ? at : equals);
+    if (text[at] !== '#') {
+      if (equals === -1 || end === -1) return found;
+      found.set(text.slice(at, equals), text.slice(equals + 1, end));
+    }
+    at = end === -1 ? text.length : end + 1;
+  }
+  return found;
+}
 
 /**
  * Of a sector that was torn anywhere, the first line is not of the same number as the second, unless one of the two
  * states is all there.
  */
 function decode(copy: Buffer): BootState | null {
-  const [, text, again] = SHAPE.exec(copy.toString('latin1')) ?? [];
-  if (copy.length !== SECTOR_BYTES || text === undefined || text !== again) return null;
+  const found = variables(copy);
+  const text = found.get('boot_state');
+  if (copy.length !== SECTOR_BYTES || text === undefined || text !== found.get('boot_again')) return null;
   const [number = '', order = '', stateA = '', leftA = '', stateB = '', leftB = '', last = '', ...more] =
     text.split(',');
   const seq = /^\d{10}$/.test(number) && Number(number) <= 0xffff_ffff ? Number(number) : null;
