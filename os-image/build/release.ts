@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { BuildError } from './error.ts';
 import { takeKeys } from './keys.ts';
-import { TARGETS } from './main.ts';
+import { TARGETS } from './targets.ts';
 import { streamSize } from './stream.ts';
 
 const USAGE = `Usage: ./scripts/release [--version VERSION] [--keys DIR] [--url URL] [--previous BUNDLE] [--dry-run]
@@ -31,7 +31,7 @@ Makes all that a release consists of in .cache/image/release/VERSION, of what is
 `;
 
 /** Targets that somebody flashes; emulated ones are for tests. */
-const FLASHED = TARGETS.filter((target) => !target.startsWith('qemu'));
+const FLASHED = TARGETS.map(({ name }) => name).filter((name) => !name.startsWith('qemu'));
 
 const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 const cache = process.env['SPYONCINO_IMAGE_CACHE'] ?? `${root}/.cache/image`;

@@ -18,6 +18,7 @@ cp -a "$here/../overlay/." "$work/over/"
 mount -t overlay -o "lowerdir=$work/over:$cache/agent-$architecture/layer:$cache/kernel-$architecture/root:$cache/rauc-$architecture/tree/root:$cache/debian-$architecture,upperdir=$work/overlay,workdir=$work/scratch" overlay "$work/root"
 root=$work/root
 chown -R 0:0 "$root/etc/rauc" "$root/usr/lib/spyoncino"
+sed -i "s/^compatible=.*/compatible=spyoncino-$architecture/" "$root/etc/rauc/system.conf"
 install -m 644 "$keyring" "$root/etc/rauc/keyring.pem"
 mkdir -p "$root/data" "$root/boot/firmware" "$root/etc/spyoncino" "$root/var/lib/spyoncino"
 : >"$root/etc/fstab"
@@ -74,10 +75,10 @@ hash=$(veritysetup format --no-superblock --hash-offset="$((blocks * 4096))" --d
   "$out/root.img" "$out/root.img" | sed -n 's/^Root hash:[[:space:]]*//p')
 
 mkdir "$work/boot"
-cp "$cache/kernel-$architecture/Image.gz" "$cache/initrd-$architecture.img" "$work/boot/"
-mv "$work/boot/initrd-$architecture.img" "$work/boot/initrd.img"
-cp -r "$cache/kernel-$architecture/dtb" "$work/boot/"
-printf 'version=%s\nverity=%s,%s,%s\n' "$version" "$hash" "$salt" "$blocks" >"$work/boot/slot.env"
+cp -r "$cache/kernel-$architecture/boot/." "$work/boot/"
+cp "$cache/initrd-$architecture.img" "$work/boot/initrd.img"
+# Whoever reads it takes the first line for what it wants to see: GRUB for its signature, U-Boot for a comment.
+printf '# GRUB Environment Block\nversion=%s\nverity=%s,%s,%s\n' "$version" "$hash" "$salt" "$blocks" >"$work/boot/slot.env"
 find "$work/boot" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
 rm -f "$out/boot.img"
 truncate -s 64M "$out/boot.img"

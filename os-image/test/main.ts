@@ -1,5 +1,6 @@
 /** `scripts/test-image TARGET`: boots the image and shows that it works; prints what was proven and how long each took. */
 import { parseArgs } from 'node:util';
+import { targetNamed } from '../build/targets.ts';
 import { buildVersions } from './card.ts';
 import { inspectImage } from './inspect.ts';
 import type { Scenario } from './scenario.ts';
@@ -8,17 +9,34 @@ import { fallback } from './scenarios/fallback.ts';
 import { firstBoot } from './scenarios/first-boot.ts';
 import { hardship } from './scenarios/hardship.ts';
 import { idle } from './scenarios/idle.ts';
+import { jetson, mini, secure } from './scenarios/efi.ts';
+import { efiState } from './scenarios/efi-state.ts';
 import { life } from './scenarios/life.ts';
 import { network } from './scenarios/network.ts';
 import { reset } from './scenarios/reset.ts';
 
-const SCENARIOS: readonly Scenario[] = [life, cameras, fallback, firstBoot, reset, network, hardship, idle];
+const SCENARIOS: readonly Scenario[] = [
+  life,
+  cameras,
+  fallback,
+  firstBoot,
+  reset,
+  network,
+  hardship,
+  idle,
+  efiState,
+  mini,
+  secure,
+  jetson,
+];
 
-const USAGE = `Usage: ./scripts/test-image qemu-arm64 [--only NAME[,NAME]] | raspberrypi
+const targetOf = ({ target = 'qemu-arm64' }: Scenario): string => target;
+
+const USAGE = `Usage: ./scripts/test-image qemu-arm64|amd64|jetson [--only NAME[,NAME]] | raspberrypi
 
 Builds the image (little compressed) if its parts changed, flashes disks with it, boots them in emulated machines, and shows:
 
-${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}
+${SCENARIOS.map((one) => `  ${targetOf(one).padEnd(11)} ${one.name.padEnd(12)} ${one.about}`).join('\n')}
 
 Needs what scripts/build-image needs. A table at the end says what was proven. Logs of consoles: .cache/image/vm/NAME.log
 
@@ -60,17 +78,17 @@ async function main(argv: readonly string[]): Promise<number> {
     allowPositionals: true,
     options: { help: { type: 'boolean', short: 'h' }, only: { type: 'string' } },
   });
-  const [target] = positionals;
-  const names =
-    values.only?.split(',') ?? SCENARIOS.filter(({ isExtra }) => !isExtra).map(({ name }) => name);
-  const scenarios = SCENARIOS.filter(({ name }) => names.includes(name));
-  if (target === 'raspberrypi' && !values.help) return inspectImage();
-  if (values.help || target !== 'qemu-arm64' || scenarios.length !== names.length) {
+  const target = targetNamed(positionals[0]);
+  const ofTarget = SCENARIOS.filter((scenario) => targetOf(scenario) === target?.name);
+  const names = values.only?.split(',') ?? ofTarget.filter(({ isExtra }) => !isExtra).map(({ name }) => name);
+  const scenarios = ofTarget.filter(({ name }) => names.includes(name));
+  if (target?.name === 'raspberrypi' && !values.help) return inspectImage();
+  if (values.help || target === undefined || scenarios.length !== names.length) {
     (values.help ? process.stdout : process.stderr).write(USAGE);
     return values.help ? 0 : 2;
   }
   const proven: Proven[] = [];
-  buildVersions();
+  buildVersions(target.name);
   const failed = await runAll(scenarios, proven);
   // What was shown before a failure is shown all the same.
   process.stdout.write('\n| | proven in emulation | s |\n|---|---|---:|\n');
