@@ -17,7 +17,7 @@ export interface Board {
 }
 
 interface Wiring {
-  /** A file, or an address beginning with `nbd:`. */
+  /** A file, or an address `nbd://…`. */
   readonly disk: string;
   /** At this machine the API of the guest answers there. */
   readonly apiPort: number;
@@ -51,13 +51,12 @@ export class Machine {
   static start(inside: readonly [string, string], board: Board & Wiring): Machine {
     const [program, cache] = inside;
     const { disk, apiPort, shellPort, log, rtc = 'utc', isReadOnly = false, hasNetwork = true } = board;
-    const drive = disk.startsWith('nbd:') ? disk : `file=${disk}`;
     const args = [
       ...['qemu-system-aarch64', '-M', 'virt', '-cpu', 'cortex-a72', '-accel', 'tcg,thread=multi'],
       ...['-smp', '2', '-m', '1536', '-nodefaults', '-display', 'none', '-monitor', 'none'],
       ...['-serial', 'stdio', '-serial', `tcp:127.0.0.1:${shellPort},server=on,wait=off`],
       ...['-bios', '/cache/firmware-qemu-arm64/u-boot.bin', '-rtc', `base=${rtc}`],
-      ...['-drive', `${drive},format=raw,if=none,id=disk${isReadOnly ? ',readonly=on' : ''}`],
+      ...['-drive', `file=${disk},format=raw,if=none,id=disk${isReadOnly ? ',readonly=on' : ''}`],
       ...['-device', 'virtio-blk-pci,drive=disk'],
       ...[
         '-netdev',

@@ -1,17 +1,24 @@
 /** `scripts/test-image TARGET`: boots the image and shows that it works; prints what was proven and how long each took. */
+import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { buildVersions } from './card.ts';
 import { inspectImage } from './inspect.ts';
-import type { Scenario } from './scenario.ts';
+import type { CutOptions, Scenario } from './scenario.ts';
+import { cuts } from './scenarios/cuts.ts';
 import { life } from './scenarios/life.ts';
 
-const SCENARIOS: readonly Scenario[] = [life];
+const SCENARIOS: readonly Scenario[] = [life, cuts];
 
-const USAGE = `Usage: ./scripts/test-image qemu-arm64 [--only NAME[,NAME]] | raspberrypi
+const USAGE = `Usage: ./scripts/test-image qemu-arm64 [--only NAME[,NAME]] [OPTION…] | raspberrypi
 
 Builds the image (little compressed) if its parts changed, flashes disks with it, boots them in emulated machines, and shows:
 
 ${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}
+
+  --cuts N      so many power cuts are looked at (500)
+  --booted N    and so many of them booted (24)
+  --seed N      the same cuts once more; printed at each run
+  --again       of the life that was recorded last, instead of a new one
 
 Needs what scripts/build-image needs. A table at the end says what was proven. Logs of consoles: .cache/image/vm/NAME.log
 
@@ -25,7 +32,11 @@ interface Proven {
 }
 
 /** Each from its own power-on; what follows one that failed is shown all the same. Returns how many failed. */
-async function runAll(scenarios: readonly Scenario[], proven: Proven[]): Promise<number> {
+async function runAll(
+  scenarios: readonly Scenario[],
+  options: CutOptions,
+  proven: Proven[],
+): Promise<number> {
   let failed = 0;
   for (const scenario of scenarios) {
     const started = performance.now();
@@ -36,7 +47,7 @@ async function runAll(scenarios: readonly Scenario[], proven: Proven[]): Promise
       process.stderr.write(`${seconds.toFixed(1).padStart(7)} s  ${what}\n`);
     };
     try {
-      await scenario.run({ shown });
+      await scenario.run({ shown, options });
     } catch (error) {
       failed += 1;
       process.stderr.write(
@@ -51,19 +62,31 @@ async function main(argv: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...argv],
     allowPositionals: true,
-    options: { help: { type: 'boolean', short: 'h' }, only: { type: 'string' } },
+    options: {
+      help: { type: 'boolean', short: 'h' },
+      only: { type: 'string' },
+      cuts: { type: 'string', default: '500' },
+      booted: { type: 'string', default: '24' },
+      seed: { type: 'string', default: String(randomInt(2 ** 31)) },
+      again: { type: 'boolean', default: false },
+    },
   });
   const [target] = positionals;
   const names = values.only?.split(',') ?? SCENARIOS.map(({ name }) => name);
   const scenarios = SCENARIOS.filter(({ name }) => names.includes(name));
   if (target === 'raspberrypi' && !values.help) return inspectImage();
-  if (values.help || target !== 'qemu-arm64' || scenarios.length !== names.length) {
+  const [cutCount, booted, seed] = [values.cuts, values.booted, values.seed].map(Number);
+  const options = { cuts: cutCount ?? NaN, booted: booted ?? NaN, seed: seed ?? NaN, again: values.again };
+  const isCount = [options.cuts, options.booted, options.seed].every(
+    (count) => Number.isSafeInteger(count) && count >= 0,
+  );
+  if (values.help || target !== 'qemu-arm64' || scenarios.length !== names.length || !isCount) {
     (values.help ? process.stdout : process.stderr).write(USAGE);
     return values.help ? 0 : 2;
   }
   const proven: Proven[] = [];
   buildVersions();
-  const failed = await runAll(scenarios, proven);
+  const failed = await runAll(scenarios, options, proven);
   // What was shown before a failure is shown all the same.
   process.stdout.write('\n| | proven in emulation | s |\n|---|---|---:|\n');
   for (const { scenario, what, seconds } of proven)
