@@ -79,7 +79,8 @@ export class Examiner implements AsyncDisposable {
     for (const slot of state === null ? [] : bootable(state))
       complaints.push(...(await this.#slotComplaints(replay, slot, cutAt)));
     const data = tableOf(head, tail)?.find(({ name }) => name === 'data');
-    if (data !== undefined) complaints.push(...(await this.#dataComplaints(replay, data.sizeMib * MIB, facts)));
+    if (data !== undefined)
+      complaints.push(...(await this.#dataComplaints(replay, data.sizeMib * MIB, facts)));
     return { complaints, state };
   }
 
@@ -97,7 +98,8 @@ export class Examiner implements AsyncDisposable {
       const hash = createHash('sha256');
       for (let at = 0; at < bytes; at += MIB)
         hash.update(await replay.read(start + at, Math.min(MIB, bytes - at)));
-      if (hash.digest('hex') !== sha256) complaints.push(`${partition} is not whole, and slot ${slot} may boot`);
+      if (hash.digest('hex') !== sha256)
+        complaints.push(`${partition} is not whole, and slot ${slot} may boot`);
       else if (isFlushed) this.#whole.add(known);
     }
     return complaints;
@@ -154,7 +156,8 @@ export class Examiner implements AsyncDisposable {
       if (path.endsWith('.part.mp4')) continue;
       const sha256 = sha256Of(readFileSync(`${out}/${path}`));
       const pictures =
-        this.#pictures.get(sha256) ?? (await picturesIn(`${out}/${path}`).catch((error: unknown) => `${error}`));
+        this.#pictures.get(sha256) ??
+        (await picturesIn(`${out}/${path}`).catch((error: unknown) => String(error)));
       this.#pictures.set(sha256, pictures);
       if (typeof pictures === 'string') complaints.push(`${path} does not play: ${pictures}`);
       else if (pictures === 0) complaints.push(`${path} shows nothing`);

@@ -1,7 +1,7 @@
 /** What the box has confirmed, and since when: no power cut after that may take it. Pure. */
 import { primary, SLOTS, type BootState, type Slot } from '../../boot-state/codec.ts';
 import { readTable, type TableEntry } from '../../build/structure.ts';
-import { MIB, PARTITIONS, SECTOR_BYTES } from '../../build/layout.ts';
+import { PARTITIONS, SECTOR_BYTES } from '../../build/layout.ts';
 
 export type Fact = {
   /** Length of the log when it was seen. */
@@ -29,7 +29,8 @@ export const filesOf = (facts: readonly Fact[]): readonly FileFact[] =>
 export function stateComplaints(state: BootState | null, facts: readonly Fact[]): readonly string[] {
   if (state === null) return ['both copies of the boot state are lost'];
   const complaints = facts.flatMap((fact) => {
-    if (fact.kind === 'first' && state.order[0] !== fact.slot) return [`slot ${fact.slot} is not tried first`];
+    if (fact.kind === 'first' && state.order[0] !== fact.slot)
+      return [`slot ${fact.slot} is not tried first`];
     if (fact.kind === 'good' && state.slots[fact.slot].state !== 'good')
       return [`slot ${fact.slot} was good and is ${state.slots[fact.slot].state}`];
     return [];

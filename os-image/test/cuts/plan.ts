@@ -92,7 +92,7 @@ export function stretchesOf(ops: readonly DiskOp[], diskBytes: number): readonly
     stretch('first start', grown, mark(MARKS.confirmed), 6, 1),
     stretch('clip close', mark(MARKS.event), install, 18, 4),
     stretch('download', install, first(slot), 6, 1),
-    stretch('install', first(slot), last(slot), 12, 2),
+    stretch('install', first(slot), last(slot) + 1, 12, 2),
     stretch('activate', activated - 4, activated + 6, 6, 2),
     stretch('restart', activated, trial, 4, 1),
     stretch('trial', trial, marked, 8, 1),
@@ -138,5 +138,5 @@ export function planCuts(
       isBooted: Math.floor(((at + 1) * boots) / count) > Math.floor((at * boots) / count),
     }));
   });
-  return cuts.sort((a, b) => a.cutAt - b.cutAt).map((cut, number) => ({ ...cut, number }));
+  return cuts.sort((a, b) => a.cutAt - b.cutAt).map((cut, number) => Object.assign(cut, { number }));
 }

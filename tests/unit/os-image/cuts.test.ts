@@ -126,7 +126,9 @@ describe('tables of partitions', () => {
     expect(tableComplaints(head, tail)).toEqual([]);
     expect(tableComplaints(torn(head, 1024), tail)).toEqual([]);
     expect(tableComplaints(head, torn(tail, 0))).toEqual([]);
-    expect(tableComplaints(torn(head, 1024), torn(tail, 0))).toEqual(['neither table of the partitions is whole']);
+    expect(tableComplaints(torn(head, 1024), torn(tail, 0))).toEqual([
+      'neither table of the partitions is whole',
+    ]);
     expect(tableComplaints(torn(head, 510), tail)).toEqual(['nothing protects the table']);
   });
 
@@ -137,7 +139,9 @@ describe('tables of partitions', () => {
       head.copy(disk, 0, 0, 32 * 1024);
       const cut = cutPower(ops, seed % (ops.length + 1), 'mixed', seededRandom(seed));
       const dataOf = async ({ at }: { at: number }): Promise<Buffer> => (at === 0 ? first : second);
-      await applyCut(ops, cut, dataOf, { write: async (offset, data) => void Buffer.from(data).copy(disk, offset) });
+      await applyCut(ops, cut, dataOf, {
+        write: async (offset, data) => void Buffer.from(data).copy(disk, offset),
+      });
       return tableComplaints(disk.subarray(0, 32 * 1024), disk.subarray(64 * 1024 - TAIL_BYTES));
     };
     const firstWrite: DiskOp = { kind: 'write', offset: 0, length: first.length, at: 0, isDurable: false };
@@ -174,7 +178,7 @@ describe('a disk led through its log', () => {
     await writeFile(flashed, Buffer.concat([Buffer.alloc(MIB, 0xa5), Buffer.alloc(size - MIB)]));
     await copyFile(flashed, join(folder, 'disk'));
     await using replay = await Replay.open(join(folder, 'disk'), log);
-    for (let cutAt = 0; cutAt <= log.ops.length; cutAt += 7) {
+    for (let cutAt = 0; cutAt <= log.ops.length; cutAt += 23) {
       for (const way of ['mixed', 'prefix', 'lost'] as const) {
         const cut = cutPower(log.ops, cutAt, way, seededRandom(cutAt));
         await copyFile(flashed, join(folder, 'alone'));
