@@ -22,7 +22,7 @@ export interface Stretch {
   readonly to: number;
   /** Of all cuts, in hundredths. */
   readonly share: number;
-  /** Of 24 that are booted. */
+  /** Of those that are booted: its share. */
   readonly booted: number;
 }
 
@@ -36,8 +36,6 @@ export interface PlannedCut {
   readonly isBooted: boolean;
 }
 
-export const SHARES_OF_BOOTS = 24;
-
 /** The second table, from the beginning of the page that it begins in. */
 const TAIL_PAGES_BYTES = 5 * 4096;
 
@@ -48,13 +46,13 @@ export function placeOf(offset: number, diskBytes: number): string {
   return PARTITIONS.findLast(({ startMib }) => startMib <= mib)?.name ?? 'table';
 }
 
-/** @throws Error when the log does not hold what it should */
+type MakeStretch = (name: string, from: number, until: number, share: number, booted: number) => Stretch;
+
+/**
+ * Of a life that ended before its update was confirmed: those up to where the update was asked for.
+ * @throws Error when the log does not come that far
+ */
 export function stretchesOf(ops: readonly DiskOp[], diskBytes: number): readonly Stretch[] {
-  const mark = (label: string): number => {
-    const found = ops.findIndex((op) => op.kind === 'mark' && op.label === label);
-    if (found === -1) throw new Error(`the recording does not come to "${label}"`);
-    return found;
-  };
   const writes = ops.flatMap((op, index) =>
     op.kind === 'write' || op.kind === 'zero' ? [{ index, place: placeOf(op.offset, diskBytes) }] : [],
   );
@@ -63,54 +61,67 @@ export function stretchesOf(ops: readonly DiskOp[], diskBytes: number): readonly
     if (found.length === 0) throw new Error(`nothing of the recording is written to ${places.join(', ')}`);
     return found;
   };
-  const within = (from: number, until: number, indexes: readonly number[]): readonly number[] =>
-    indexes.filter((index) => index >= from && index < until);
-  const [install, trial, good] = [mark(MARKS.install), mark(MARKS.trial), mark(MARKS.good)];
-  const states = to('boot_state');
-  const table = to('table');
-  const slot = to('boot_b', 'root_b');
-  const one = (found: number | undefined, what: string): number => {
-    if (found === undefined) throw new Error(`the recording holds no ${what}`);
-    return found;
-  };
-  const first = (indexes: readonly number[]): number => indexes[0] ?? 0;
-  const last = (indexes: readonly number[]): number => indexes.at(-1) ?? 0;
-  // The next one is of the boot script, which takes an attempt.
-  const activated = one(within(last(slot), trial, states)[0], 'activation');
-  const marked = one(within(trial, good, states).at(-1), 'confirmation of slot B');
-  const grown = mark(MARKS.grown);
-  const stretch = (name: string, from: number, until: number, share: number, booted: number): Stretch => ({
+  const make: MakeStretch = (name, from, until, share, booted) => ({
     ...{ name, share, booted },
     from: Math.max(0, from),
     to: Math.min(ops.length, Math.max(from, until)),
   });
+  const [grown, install] = [markIn(ops, MARKS.grown), markIn(ops, MARKS.install)];
+  const [table, states] = [to('table'), to('boot_state')];
   return [
-    stretch('first boot', mark(MARKS.powerOn), first(table), 4, 1),
+    make('first boot', markIn(ops, MARKS.powerOn), first(table), 4, 1),
     // The table itself, then the file system that takes the room.
-    stretch('table', first(table) - 1, last(within(0, grown, table)) + 2, 14, 4),
-    stretch('growth', first(table), grown, 10, 3),
-    stretch('first start', grown, mark(MARKS.confirmed), 6, 1),
-    stretch('clip close', mark(MARKS.event), install, 18, 4),
-    stretch('download', install, first(slot), 6, 1),
-    stretch('install', first(slot), last(slot) + 1, 12, 2),
-    stretch('activate', activated - 4, activated + 6, 6, 2),
-    stretch('restart', activated, trial, 4, 1),
-    stretch('trial', trial, marked, 8, 1),
-    stretch('mark-good', marked - 4, marked + 6, 6, 2),
-    stretch('afterwards', marked, ops.length, 2, 1),
-    ...aroundEach(states, stretch),
+    make('table', first(table) - 1, last(within(0, grown, table)) + 2, 14, 4),
+    make('growth', first(table), grown, 10, 3),
+    make('first start', grown, markIn(ops, MARKS.confirmed), 6, 1),
+    make('clip close', markIn(ops, MARKS.event), install, 18, 4),
+    // Each has its own, as what lies between them is long.
+    ...states.map((at, number) =>
+      make('state write', at - 1, at + 3, 4 / states.length, number === 0 ? 1 : 0),
+    ),
+    ...(hasMark(ops, MARKS.good) ? ofUpdate(ops, make, to('boot_b', 'root_b'), states) : []),
   ];
 }
 
-/** Each has its own, as what lies between them is long. */
-function aroundEach(
+function ofUpdate(
+  ops: readonly DiskOp[],
+  make: MakeStretch,
+  slot: readonly number[],
   states: readonly number[],
-  stretch: (name: string, from: number, until: number, share: number, booted: number) => Stretch,
 ): readonly Stretch[] {
-  return states.map((at, number) =>
-    stretch('state write', at - 1, at + 3, 4 / states.length, number === 0 ? 1 : 0),
-  );
+  const [install, trial, good] = [MARKS.install, MARKS.trial, MARKS.good].map((label) =>
+    markIn(ops, label),
+  ) as [number, number, number];
+  // The next one is of the boot script, which takes an attempt.
+  const [activated] = within(last(slot), trial, states);
+  const marked = within(trial, good, states).at(-1);
+  if (activated === undefined || marked === undefined)
+    throw new Error('the recording holds no activation or no confirmation of slot B');
+  return [
+    make('download', install, first(slot), 6, 1),
+    make('install', first(slot), last(slot) + 1, 12, 2),
+    make('activate', activated - 4, activated + 6, 6, 2),
+    make('restart', activated, trial, 4, 1),
+    make('trial', trial, marked, 8, 1),
+    make('mark-good', marked - 4, marked + 6, 6, 2),
+    make('afterwards', marked, ops.length, 2, 1),
+  ];
 }
+
+const placeOfMark = (ops: readonly DiskOp[], label: string): number =>
+  ops.findIndex((op) => op.kind === 'mark' && op.label === label);
+const hasMark = (ops: readonly DiskOp[], label: string): boolean => placeOfMark(ops, label) !== -1;
+
+function markIn(ops: readonly DiskOp[], label: string): number {
+  const found = placeOfMark(ops, label);
+  if (found === -1) throw new Error(`the recording does not come to "${label}"`);
+  return found;
+}
+
+const first = (indexes: readonly number[]): number => indexes[0] ?? 0;
+const last = (indexes: readonly number[]): number => indexes.at(-1) ?? 0;
+const within = (from: number, until: number, indexes: readonly number[]): readonly number[] =>
+  indexes.filter((index) => index >= from && index < until);
 
 export interface PlanOptions {
   readonly checked: number;
@@ -125,9 +136,10 @@ export function planCuts(
 ): readonly PlannedCut[] {
   const random = seededRandom(seed);
   const shares = stretches.reduce((sum, { share }) => sum + share, 0);
+  const bootShares = stretches.reduce((sum, { booted }) => sum + booted, 0);
   const cuts = stretches.flatMap((stretch) => {
     const count = Math.max(1, Math.ceil((checked * stretch.share) / shares));
-    const boots = Math.ceil((booted * stretch.booted) / SHARES_OF_BOOTS);
+    const boots = Math.ceil((booted * stretch.booted) / bootShares);
     const length = (stretch.to - stretch.from + 1) / count;
     return Array.from({ length: count }, (_, at) => ({
       stretch: stretch.name,

@@ -18,11 +18,17 @@ export interface Recording extends AsyncDisposable {
   readonly log: DiskLog;
   readonly facts: readonly Fact[];
   readonly slots: Slots;
+  /** Why the life ended before its update was confirmed; what came before is recorded all the same. */
+  readonly trouble: string | null;
   /** The disk as it was when the log began. */
   readonly flashed: string;
 }
 
 const FILES = { flashed: `${FOLDER}/flashed.img`, log: `${FOLDER}/log`, said: `${FOLDER}/said.json` };
+
+interface Said extends Pick<Recording, 'facts' | 'slots' | 'trouble'> {
+  readonly ops: readonly DiskOp[];
+}
 
 /** What the box makes at its first boot and must never make again; below the data partition. */
 const IDENTITY = [
@@ -35,14 +41,10 @@ const IDENTITY = [
 /** @throws Error when there is none */
 export async function lastRecording(): Promise<Recording> {
   if (!existsSync(FILES.said)) throw new Error('no recording was kept: leave --again out');
-  const said = JSON.parse(readFileSync(FILES.said, 'utf8')) as {
-    ops: readonly DiskOp[];
-    facts: readonly Fact[];
-    slots: Slots;
-  };
+  const said = JSON.parse(readFileSync(FILES.said, 'utf8')) as Said;
   const log = await DiskLog.reopen(FILES.log, said.ops);
   return {
-    ...{ log, facts: said.facts, slots: said.slots, flashed: FILES.flashed },
+    ...{ log, facts: said.facts, slots: said.slots, trouble: said.trouble, flashed: FILES.flashed },
     [Symbol.asyncDispose]: () => log[Symbol.asyncDispose](),
   };
 }
@@ -57,16 +59,20 @@ export async function record(shown: Shown): Promise<Recording> {
   await using building = new AsyncDisposableStack();
   building.use(log);
   const facts: Fact[] = [{ since: 0, kind: 'good', slot: 'A' }];
+  let trouble: string | null;
   {
     await using disk = await serveNbd({ path: `${cache}/${card.path}`, log });
     log.mark(MARKS.powerOn);
     await using guest = await Guest.start('cuts-life', disk.uri);
-    await new Life(guest, log, facts, shown).live();
+    trouble = await new Life(guest, log, facts, shown).live();
   }
   const slots = { A: slotContent(VERSIONS.first, 'A'), B: slotContent(VERSIONS.next, 'B') };
-  writeFileSync(FILES.said, JSON.stringify({ ops: log.ops, facts, slots }));
+  writeFileSync(FILES.said, JSON.stringify({ ops: log.ops, facts, slots, trouble } satisfies Said));
   const owned = building.move();
-  return { log, facts, slots, flashed: FILES.flashed, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return {
+    ...{ log, facts, slots, trouble, flashed: FILES.flashed },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
 }
 
 export function copySparse(from: string, to: string): void {
@@ -87,13 +93,18 @@ class Life {
     this.#shown = shown;
   }
 
-  async live(): Promise<void> {
+  /** Resolves to why the update was not confirmed; null when it was. */
+  async live(): Promise<string | null> {
     await this.#firstBoot();
     await this.#record();
-    await this.#update();
+    const trouble = await this.#update().then(
+      () => null,
+      (error: unknown) => `the recorded update: ${error instanceof Error ? error.message : String(error)}`,
+    );
     const { ops } = this.#log;
     const flushes = ops.filter(({ kind }) => kind === 'flush').length;
     this.#shown(`a life is recorded: ${ops.length} operations of its disk, ${flushes} flushes`);
+    return trouble;
   }
 
   get #now(): number {
@@ -140,8 +151,9 @@ class Life {
     await using server = await serveBundle(readFileSync(bundleOf(VERSIONS.next)));
     this.#log.mark(MARKS.install);
     const url = server.url.replace('127.0.0.1', HOST);
-    await guest.must(`spyoncino update install ${url} --timeout 600 >/dev/null 2>&1 &`);
-    await guest.line(/spyoncino: booting slot B, trial, 2 attempts left/);
+    await guest.must(`spyoncino update install ${url} --timeout 600 >/dev/ttyAMA0 2>&1 &`);
+    const line = await guest.line(/spyoncino: booting slot B, trial, 2 attempts left|[A-Z]+_[A-Z_]+: /);
+    if (!line.includes('booting')) throw new Error(line);
     this.#log.mark(MARKS.trial);
     this.#facts.push({ since: this.#now, kind: 'first', slot: 'B' });
     await guest.line(/spyoncino: slot B is good/);

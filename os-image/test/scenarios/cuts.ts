@@ -134,6 +134,7 @@ async function cutLife({ options, shown }: Stage): Promise<void> {
   shown(
     'after every cut the table, the boot state and a slot are whole, and all that was confirmed is there; clips play',
   );
+  if (recording.trouble !== null) throw new Error(recording.trouble);
 }
 
 export const cuts: Scenario = {

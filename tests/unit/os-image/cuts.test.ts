@@ -79,8 +79,16 @@ describe('where the power is cut', () => {
     expect(stretches.filter(({ name }) => name === 'state write')).toHaveLength(5);
   });
 
-  test('a log that ends early is said to', () => {
+  test('a log that ends early is said to; without its update it is cut up to there', () => {
     expect(() => stretchesOf(LIFE.slice(0, 100), DISK_BYTES)).toThrow(/does not come to "install"/);
+    const asked = LIFE.slice(
+      0,
+      LIFE.findIndex((op) => op.kind === 'mark' && op.label === MARKS.trial),
+    );
+    const names = new Set(stretchesOf(asked, DISK_BYTES).map(({ name }) => name));
+    expect(names).toEqual(
+      new Set(['first boot', 'table', 'growth', 'first start', 'clip close', 'state write']),
+    );
   });
 
   test('as many as asked for, in every stretch, in order, and the same for the same seed', () => {
