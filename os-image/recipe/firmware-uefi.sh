@@ -20,7 +20,7 @@ fetch_packages "$architecture" "$out" "grub-efi-$architecture-signed" shim-signe
 # The firmware starts BOOT*.EFI of a disk that it knows nothing of; shim starts the GRUB beside it, which looks for its script
 # where Debian has it.
 efi=$out/partition/EFI
-cp "$out/root/usr/lib/shim/shim$suffix.efi.signed" "$efi/BOOT/BOOT$(echo "$suffix" | tr a-z A-Z).EFI"
+cp "$out/root/usr/lib/shim/shim$suffix.efi.signed" "$efi/BOOT/BOOT$(echo "$suffix" | tr '[:lower:]' '[:upper:]').EFI"
 cp "$out/root/usr/lib/grub/$platform-signed/grub$suffix.efi.signed" "$efi/BOOT/grub$suffix.efi"
 cp "$here/../boot/grub.cfg" "$efi/debian/"
 cp "$layout/spare.env" "$efi/spyoncino/"

@@ -31,7 +31,7 @@ find "$out/root/usr/share" -mindepth 1 -maxdepth 1 ! -name doc -exec rm -rf {} +
 find "$out/root/usr/share" -type f ! -name copyright -delete
 
 modules=$out/root/usr/lib/modules/$version
-rm -rf "$out/boot" && mkdir -p "$out/boot"
+rm -rf "${out:?}/boot" && mkdir -p "$out/boot"
 if [ "$architecture" = arm64 ]; then
   gzip -9n <"$modules/vmlinuz" >"$out/boot/Image.gz"
   trees=$(dirname "$(find "$out/root" -name bcm2711-rpi-4-b.dtb | head -n 1)")

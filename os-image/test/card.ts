@@ -45,12 +45,14 @@ export function buildOver(version: string, files: Readonly<Record<string, string
   toolbox(`${recipe}/bundle.sh`, slot, '/cache/keys', `/cache/out/spyoncino-${version}-arm64.raucb`);
 }
 
+export const CAMERA = 'attic';
+
 /** The kernel's own camera, and settings as an owner writes them. Detection is off, as emulation is slow. */
 export const SETTINGS = `hostname: attic
 timezone: Europe/Berlin
 config:
   cameras:
-    - camera_id: attic
+    - camera_id: ${CAMERA}
       usb_port: auto
       width: 320
       height: 180
@@ -157,19 +159,24 @@ export class Card implements Disposable {
     rmSync(`${cache}/${copy}`, { force: true });
     const data = `/cache/${this.path}?offset=${startBytes('data')}`;
     toolbox('debugfs', '-R', `dump /spyoncino/${clip} /cache/${copy}`, data);
-    await using input = await Demuxer.open(`${cache}/${copy}`);
-    const video = input.video();
-    if (!video) throw new Error(`${clip} has no video`);
-    using decoder = await Decoder.create(video);
-    let pictures = 0;
-    for await (const frame of decoder.frames(input.packets(video.index))) {
-      if (frame !== null) pictures += 1;
-      frame?.free();
-    }
-    return pictures;
+    return picturesIn(`${cache}/${copy}`);
   }
 
   [Symbol.dispose](): void {
     rmSync(`${cache}/${this.path}`, { force: true });
   }
+}
+
+/** Pictures that come out of a clip, played to its end. */
+export async function picturesIn(path: string): Promise<number> {
+  await using input = await Demuxer.open(path);
+  const video = input.video();
+  if (!video) throw new Error(`${path} has no video`);
+  using decoder = await Decoder.create(video);
+  let pictures = 0;
+  for await (const frame of decoder.frames(input.packets(video.index))) {
+    if (frame !== null) pictures += 1;
+    frame?.free();
+  }
+  return pictures;
 }

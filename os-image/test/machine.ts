@@ -42,7 +42,7 @@ export interface Board {
 }
 
 interface Wiring {
-  /** A file, or an address beginning with `nbd:`. */
+  /** A file, or an address `nbd://…`. */
   readonly disk: string;
   /** At this machine the API of the guest answers there. */
   readonly apiPort: number;
@@ -88,13 +88,12 @@ export class Machine {
           ...['-device', 'virtio-net-pci,netdev=net,romfile='],
         ];
     const [emulator, ...firmware] = MACHINES[board.machine ?? 'qemu-arm64'];
-    const drive = disk.startsWith('nbd:') ? disk : `file=${disk}`;
     const args = [
       ...[emulator, ...firmware, '-accel', 'tcg,thread=multi'],
       ...['-smp', '2', '-m', '1536', '-nodefaults', '-display', 'none', '-monitor', 'none'],
       ...['-serial', 'stdio', '-serial', `tcp:127.0.0.1:${shellPort},server=on,wait=off`],
       ...['-rtc', `base=${rtc}`],
-      ...['-drive', `${drive},format=raw,if=none,id=disk${isReadOnly ? ',readonly=on' : ''}${discard}`],
+      ...['-drive', `file=${disk},format=raw,if=none,id=disk${isReadOnly ? ',readonly=on' : ''}${discard}`],
       ...['-device', 'virtio-blk-pci,drive=disk'],
       ...[...network, '-device', 'virtio-rng-pci'],
       ...['-device', 'i6300esb', '-action', 'watchdog=reset', ...(board.more ?? [])],

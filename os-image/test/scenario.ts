@@ -16,6 +16,18 @@ export interface Scenario {
 /** Says that something was shown just now. */
 export type Shown = (what: string) => void;
 
+/** Of the command line, for the power cuts. */
+export interface CutOptions {
+  /** At least so many are looked at. */
+  readonly cuts: number;
+  /** And at least so many of them booted. */
+  readonly booted: number;
+  readonly seed: number;
+  /** Those of the life that was recorded last. */
+  readonly again: boolean;
+}
+
 export interface Stage {
   readonly shown: Shown;
+  readonly options: CutOptions;
 }
