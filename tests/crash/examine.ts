@@ -78,10 +78,13 @@ async function deniedAnnouncements(
 }
 
 /** Files that were completed, and all that went wrong. */
-async function restart({
+export async function restart({
   cameras,
   dataDir,
-}: RigPlan): Promise<{ recovered: number; complaints: readonly string[] }> {
+}: {
+  readonly cameras: readonly { readonly cameraId: string }[];
+  readonly dataDir: string;
+}): Promise<{ recovered: number; complaints: readonly string[] }> {
   const { storage } = defaultSettings(dataDir);
   const complaints: string[] = [];
   const log = pino({ level: 'error' }, { write: (line) => complaints.push(line.trim()) });

@@ -34,7 +34,8 @@ export interface CutOptions {
 
 type Change = Extract<DiskOp, { kind: 'write' | 'zero' }>;
 
-const WAYS: readonly CutWay[] = ['mixed', 'prefix', 'mixed', 'lost'];
+/** In which proportion they are tried. */
+export const CUT_WAYS: readonly CutWay[] = ['mixed', 'prefix', 'mixed', 'lost'];
 /** Of what may be there or not. */
 const KEPT = 0.5;
 /** Of what is there, though it need not be. */
@@ -49,7 +50,7 @@ export function* powerCuts(
   const stretch = (to - from + 1) / count;
   for (let at = 0; at < count; at++) {
     const cutAt = Math.min(to, Math.floor(from + (at + random()) * stretch));
-    yield cutPower(ops, cutAt, WAYS[at % WAYS.length] ?? 'mixed', random);
+    yield cutPower(ops, cutAt, CUT_WAYS[at % CUT_WAYS.length] ?? 'mixed', random);
   }
 }
 

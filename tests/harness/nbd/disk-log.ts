@@ -32,6 +32,13 @@ export class DiskLog implements AsyncDisposable {
     return new DiskLog(await open(path, 'w+'));
   }
 
+  /** That of an earlier recording; what it was asked is told by whoever kept it. */
+  static async reopen(path: string, ops: readonly DiskOp[]): Promise<DiskLog> {
+    const log = new DiskLog(await open(path, 'r'));
+    log.#ops.push(...ops);
+    return log;
+  }
+
   get ops(): readonly DiskOp[] {
     return this.#ops;
   }

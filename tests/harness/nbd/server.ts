@@ -11,8 +11,8 @@ export interface NbdOptions {
   /** The disk; clients see it as large as it is. */
   readonly path: string;
   readonly log: DiskLog;
-  /** Path of a unix socket. */
-  readonly socket: string;
+  /** Path of a unix socket; without, a port of this machine. */
+  readonly socket?: string;
 }
 
 export interface NbdServer extends AsyncDisposable {
@@ -37,8 +37,10 @@ export async function serveNbd({ log, path, socket }: NbdOptions): Promise<NbdSe
       });
     serving.add(served);
   });
-  server.listen(socket);
+  if (socket === undefined) server.listen(0, '127.0.0.1');
+  else server.listen(socket);
   await once(server, 'listening');
+  const address = server.address();
   building.defer(async () => {
     for (const connection of connections) connection.destroy();
     server.close();
@@ -46,7 +48,10 @@ export async function serveNbd({ log, path, socket }: NbdOptions): Promise<NbdSe
   });
   const owned = building.move();
   return {
-    uri: `nbd+unix:///?socket=${socket}`,
+    uri:
+      typeof address === 'object' && address !== null
+        ? `nbd://127.0.0.1:${address.port}`
+        : `nbd+unix:///?socket=${socket}`,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
