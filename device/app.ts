@@ -17,6 +17,7 @@ import type { Module } from './contract/modules.ts';
 import type { CameraSettings, DetectionSettings, Settings } from './contract/settings.ts';
 import { Access, AuditFile, CommandDoor } from './control/index.ts';
 import { DetectDesk, publishDetectorState } from './detect-desk.ts';
+import { askForFactoryReset } from './factory-reset.ts';
 import { GpioDesk } from './gpio-desk.ts';
 import { createHandlers } from './handlers.ts';
 import { createMeter, mergeMetrics, serveMetrics, Watchdog } from './health/index.ts';
@@ -28,6 +29,7 @@ import { bridgeModule, DETECTOR, GATEWAY, inputOf, modulesOf, partsOf, STORAGE, 
 import { BotDesk, consumersOf, openNotify } from './notify-desk.ts';
 import { BotAccess, type Notify } from './notify/index.ts';
 import { authenticateBy, hearRequests } from './requests-desk.ts';
+import { findOffline } from './offline.ts';
 import { PictureDesk } from './picture-desk.ts';
 import type { ConfigKeeper } from './settings/index.ts';
 import { stagesOf, whenAllHaveSaid } from './stages.ts';
@@ -49,8 +51,8 @@ export interface AppOptions {
   readonly log: Log;
   /** Certificates in here take the place of the device's own. */
   readonly certsDir: string;
-  /** Nobody owns the device yet; for its console alone. */
-  readonly onSetupCode: (code: string) => void;
+  /** While nobody owns the device, for its console alone; null as soon as somebody does. */
+  readonly onSetupCode: (code: string | null) => void;
   /** Modules, by id, that begin paused. */
   readonly paused?: readonly string[];
   /** Modules that child processes run in place of ours: for tests that play the camera. */
@@ -218,6 +220,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     dataDir,
     logLevel,
     detectSocket,
+    offline: await findOffline(log),
     nextRun: () => (lastRun = Math.max(lastRun + 1, clock.utcMs())).toString(36),
     bus,
     original,
@@ -308,6 +311,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       gpio,
       updater,
       config,
+      factoryReset: () => askForFactoryReset(env),
       toggleScenario:
         tester &&
         ((name, isArmed) => {

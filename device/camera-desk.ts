@@ -19,12 +19,13 @@ import type { ModuleWork } from './contract/modules.ts';
 import type { CameraSettings } from './contract/settings.ts';
 import type { Payload } from './contract/topics.ts';
 import type { Clock } from './kernel/clock.ts';
-import { SupervisedChild, type ChildExit } from './kernel/child.ts';
+import { SupervisedChild, type ChildExit, type Launcher } from './kernel/child.ts';
 import type { Log } from './kernel/log.ts';
 import { TaskSet } from './kernel/tasks.ts';
 import type { Library } from './library/index.ts';
 import { MetricsDesk } from './metrics-desk.ts';
 import { inputOf } from './modules.ts';
+import { needsNetwork } from './offline.ts';
 import type { Snapshot } from './stills.ts';
 
 export interface CameraDeskOptions {
@@ -34,6 +35,8 @@ export interface CameraDeskOptions {
   readonly dataDir: string;
   readonly logLevel: string;
   readonly detectSocket: string;
+  /** Starts those that need no network without it; null: they have it as well. */
+  readonly offline: Launcher | null;
   /** null: nobody makes trouble on purpose. */
   readonly work: ModuleWork | null;
   /** Names the next process; never gives the same name twice, whichever camera asks. */
@@ -85,6 +88,8 @@ export const CAMERA_HOST_ENV = {
  * Events are published at once and indexed behind; footage is published when the index has it.
  */
 export class CameraDesk {
+  /** Whether its host may reach the network. */
+  readonly hasNetwork: boolean;
   readonly #o: CameraDeskOptions;
   readonly #child: SupervisedChild<CameraHostCommand, CameraHostMessage>;
   readonly #metrics: MetricsDesk;
@@ -97,6 +102,8 @@ export class CameraDesk {
   constructor(options: CameraDeskOptions) {
     this.#o = options;
     const { settings, dataDir, logLevel, detectSocket, library, nextRun, clock, log } = options;
+    const launcher = needsNetwork(settings.source) ? null : options.offline;
+    this.hasNetwork = launcher === null;
     this.#tasks = new TaskSet((name, error) =>
       log.error({ err: error, task: name }, 'background work failed'),
     );
@@ -104,6 +111,7 @@ export class CameraDesk {
       name: `camera ${settings.cameraId}`,
       entry: options.entry ?? fileURLToPath(new URL('./camera-host.ts', import.meta.url)),
       nodeFlags: CAMERA_HOST_FLAGS,
+      launcher,
       env: CAMERA_HOST_ENV,
       log,
       clock,

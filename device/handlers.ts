@@ -26,6 +26,7 @@ export interface HandlersOptions {
   readonly gpio: GpioDesk;
   readonly updater: Updater;
   readonly config: ConfigKeeper;
+  readonly factoryReset: () => Promise<{ restarting: true }>;
   /** null while the resilience tester is not loaded. */
   readonly toggleScenario: ((name: string, enabled: boolean) => void) | null;
   readonly clock: Clock;
@@ -158,6 +159,7 @@ export function createHandlers(o: HandlersOptions): Handlers {
     'gpio.stop': async ({ arguments: { output } }) => ({ outputs: await o.gpio.quiet(output ?? null) }),
 
     'system.status': () => o.status.health(),
+    'system.factory_reset': () => o.factoryReset(),
     'telegram.users': async ({ arguments: wanted }) => {
       if (wanted.action === 'add') await o.botAccess.add(wanted.user_id);
       else if (wanted.action === 'remove') await o.botAccess.remove(wanted.user_id);

@@ -81,7 +81,10 @@ function cameraModule(slot: CameraSlot): Module {
         // A camera that only begins to connect has not failed yet.
         status: isWell ? 'healthy' : state === 'down' ? 'error' : 'degraded',
         reasons: reason ? [reason] : [],
-        details: { state, since_ts, streams: streams.map(({ role, state }) => ({ role, state })) },
+        details: {
+          ...{ state, since_ts, has_network: part.hasNetwork },
+          streams: streams.map(({ role, state }) => ({ role, state })),
+        },
       };
     },
   };

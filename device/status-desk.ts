@@ -1,4 +1,5 @@
 import type { Bus } from './bus/index.ts';
+import { ERRORS, type ErrorReport } from './contract/errors.ts';
 import type { Module } from './contract/modules.ts';
 import type { Payload } from './contract/topics.ts';
 import { summarise, type HealthSummary } from './health/index.ts';
@@ -62,18 +63,25 @@ export class StatusDesk implements AsyncDisposable {
 
   /** Whether it does what it is there for: some camera works, and footage can be kept. */
   get isReady(): boolean {
-    return this.stuck() === null;
+    return this.#idle(() => true) === null;
   }
 
-  /** Why the box does not do its work, though it should; null while it does. */
+  /**
+   * Why the box does not do its work, though it should; null while it does, and while somebody has to mend it: a disk that is full or locked
+   * is not helped by a restart, and whoever looks for the reason finds an agent that says it.
+   */
   stuck(): string | null {
+    return this.#idle(({ code }) => ERRORS[code].fault !== 'operator');
+  }
+
+  #idle(counts: (reason: ErrorReport) => boolean): string | null {
     const { modules } = this.summary();
     const inputs = Object.entries(modules).filter(([id]) => id.startsWith('modules.input.'));
     const cameras = inputs.flatMap(([, { instances }]) => Object.values(instances ?? {}));
     const wanted = cameras.filter(({ status }) => status !== 'disabled');
     if (wanted.length > 0 && wanted.every(({ status }) => status === 'error')) return 'no camera works';
     const storage = modules['modules.storage.retention'];
-    return storage?.status === 'error' ? 'footage cannot be kept' : null;
+    return storage?.status === 'error' && storage.reasons.some(counts) ? 'footage cannot be kept' : null;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

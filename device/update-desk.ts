@@ -28,6 +28,8 @@ export interface UpdateDeskOptions {
 /** A unit of the image watches this file, and restarts the box. */
 const REBOOT_WANTED = 'reboot-wanted';
 const STICK_FOLDERS = ['/run/media', '/media'];
+/** Written by the image's initial RAM disk, emptied when a slot is activated. */
+const BOOT_ATTEMPTS = '/data/system/attempts';
 
 /** Joins the updater with the bus, the health gate's reports, and what restarts the box. */
 export async function openUpdater(o: UpdateDeskOptions): Promise<Updater> {
@@ -40,6 +42,7 @@ export async function openUpdater(o: UpdateDeskOptions): Promise<Updater> {
     defaultSource,
     recording,
     gateReasons: (version) => gateReasonsOf(stateDir, version),
+    attempts: () => readFile(BOOT_ATTEMPTS, 'utf8').catch(() => ''),
     restartBox: () => askForRestart(env['RUNTIME_DIRECTORY'] ?? '/run/spyoncino'),
     onChange: (view) => o.bus.publish('status.update', viewPayload(view)),
     bootId: await bootId(),

@@ -67,6 +67,7 @@ ensure_installed() {
     [ "$what" = runtime ] && omit=--omit=dev || omit=
     say "installing what package-lock.json names ($what); this takes a minute or two, once"
     rm -f "$root/node_modules/.spyoncino-installed"
+    # shellcheck disable=SC2086 # nothing, or one word
     cd "$root" && npm ci $omit --no-audit --no-fund --no-update-notifier --loglevel=error >&2 ||
       give_up 'the installation failed; the reason stands above.' 'Check the network, then start again.'
     printf '%s %s\n' "$what" "$(fingerprint)" >"$root/node_modules/.spyoncino-installed"

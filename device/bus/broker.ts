@@ -104,7 +104,7 @@ const MAX_PICTURE_BYTES = 600_000;
 /** What waits for somebody is durable after this. */
 const GATHER_MS = 300;
 /** Most of what is retained is said anew every few seconds, and all of it soon after a start: it spares the card. */
-const RETAINED_MS = 60_000;
+const RETAINED_MS = 600_000;
 /** How long a stopping bus waits until `offline` has reached its clients. */
 const FAREWELL_MS = 500;
 

@@ -91,7 +91,7 @@ interface BorrowedCredentials extends AsyncDisposable {
 /** A token of our own, for as long as we run: the agent takes notice at once. */
 async function borrowCredentials(stateDir: string, log: Log): Promise<BorrowedCredentials | null> {
   try {
-    const access = await Access.open({ stateDir, clock: systemClock, onSetupCode: () => {} });
+    const access = await Access.open({ stateDir, clock: systemClock });
     const username = `health-gate-${randomBytes(4).toString('hex')}`;
     const password = await access.addToken(username, 'operator', systemClock.utcMs() + TOKEN_MS);
     return {

@@ -46,6 +46,10 @@ const VERBS: Readonly<Record<string, { summary: string; load(): Promise<{ verb: 
     summary: 'apply the settings that lie on the boot partition, once',
     load: () => import('./first-boot.ts'),
   },
+  'factory-reset': {
+    summary: 'erase everything on a flashed box, as before its first start',
+    load: () => import('./factory-reset.ts'),
+  },
   verify: {
     summary: 'prove that footage was not altered, and where it stands in the chain',
     load: () => import('./verify.ts'),

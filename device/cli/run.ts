@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -134,11 +134,16 @@ async function runAgent(
   }
 }
 
-/** For whoever shows it on a screen or puts it where the owner finds it; only on this machine, and gone with the agent. */
-function tellOwnerCode(code: string, runtimeDir: string | undefined, log: Log): void {
+/**
+ * For whoever shows it on a screen or puts it where the owner finds it; only on this machine, and gone with the agent. An empty
+ * file: somebody owns the box.
+ */
+function tellOwnerCode(code: string | null, runtimeDir: string | undefined, log: Log): void {
   if (runtimeDir === undefined) return;
+  const path = join(runtimeDir, 'owner-code');
   try {
-    writeFileSync(join(runtimeDir, 'owner-code'), `${code}\n`, { mode: 0o600 });
+    writeFileSync(`${path}.new`, code === null ? '' : `${code}\n`, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
   } catch (error) {
     log.warn({ err: error }, 'the code for the owner stands in the log alone');
   }

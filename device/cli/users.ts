@@ -70,12 +70,7 @@ export const verb: Verb = {
     const needsRole = ['add', 'token', 'certificate'].includes(action);
     const { settings } = await loadSettings(loadOptions(values));
     const stateDir = join(settings.dataDir, 'state');
-    const access = await Access.open({
-      stateDir,
-      clock: systemClock,
-      // The agent shows its own.
-      onSetupCode: () => {},
-    });
+    const access = await Access.open({ stateDir, clock: systemClock });
     const lines = await known({
       access,
       name,

@@ -1,6 +1,6 @@
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
 import { isAbsolute, join, resolve } from 'node:path';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { CodedError, type ErrorReport } from '../contract/errors.ts';
 import type { LoadOptions } from '../settings/index.ts';
@@ -61,7 +61,14 @@ export function loadOptions(flags: { 'config-dir'?: string; 'data-dir'?: string 
     dataDirAsked: dataDir !== undefined,
     dataDir: resolve(dataDir ?? (checkout ? join(ROOT, 'data') : '/var/lib/spyoncino')),
     env: process.env,
+    version: packageVersion(),
   };
+}
+
+/** Known without a build, too. */
+export function packageVersion(): string {
+  const text = readFileSync(join(ROOT, 'package.json'), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
 }
 
 /** A whole or fractional number in `min..max`. */

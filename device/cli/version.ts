@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { parse, type Verb } from './verb.ts';
+import { packageVersion, parse, type Verb } from './verb.ts';
 
 const buildInfo = z.object({
   version: z.string(),
@@ -18,8 +18,7 @@ export async function readBuildInfo(): Promise<BuildInfo> {
     return buildInfo.parse(await read('../build.json'));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    const { version } = z.object({ version: z.string() }).parse(await read('../../package.json'));
-    return { version, commit: null, builtAt: null };
+    return { version: packageVersion(), commit: null, builtAt: null };
   }
 }
 

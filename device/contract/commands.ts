@@ -168,6 +168,13 @@ export const COMMANDS = {
     target: null,
     arguments: none,
   },
+  'system.factory_reset': {
+    about:
+      'Of a flashed box: it restarts and erases footage, configuration, accounts, keys and logs, for good. `confirm` must be `erase everything`.',
+    role: 'admin',
+    target: null,
+    arguments: z.strictObject({ confirm: z.literal('erase everything') }),
+  },
   'telegram.users': {
     about: 'Who may command by Telegram: lists them, adds one as operator, or removes one who was added so.',
     role: 'admin',

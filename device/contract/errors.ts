@@ -120,6 +120,12 @@ export const ERRORS = {
     means: 'A key of the configuration belongs to the original system and has no effect here.',
     advice: 'Remove it, and read in the message what serves instead.',
   },
+  CONFIG_OTHER_VERSION: {
+    fault: 'operator',
+    means: 'A setting that another version of the agent took is not known to this one.',
+    advice:
+      'Nothing while that is the plan (an update that fell back, say): it stays in config.yaml. Otherwise take it out.',
+  },
   CONFIG_SECRETS_EXPOSED: {
     fault: 'operator',
     means: 'secrets.yaml can be read by other users of this machine.',
@@ -251,7 +257,7 @@ export const ERRORS = {
   INDEX_NEWER: {
     fault: 'operator',
     means: 'The index of the footage was written by a newer version.',
-    advice: 'Start the newer version again, or restore the copy made before the upgrade.',
+    advice: 'Start the newer version again, or restore the copy made before the upgrade (index.sqlite.v…).',
   },
   INDEX_UNAVAILABLE: {
     fault: 'internal',
@@ -783,6 +789,16 @@ export const ERRORS = {
     fault: 'operator',
     means: 'The configuration cannot be read by this version.',
     advice: 'Mend the keys that the message names.',
+  },
+  RESET_NOT_AN_IMAGE: {
+    fault: 'operator',
+    means: 'This is not a box that was flashed with our image, so it does not erase itself.',
+    advice: 'Stop the agent, and delete its data directory and its configuration.',
+  },
+  RESET_FAILED: {
+    fault: 'operator',
+    means: 'The box cannot be asked to erase itself.',
+    advice: 'Put an empty file called factory-reset on the firmware partition, and start the box.',
   },
   PROVISION_UNREADABLE: {
     fault: 'operator',

@@ -35,6 +35,11 @@ export interface DoorOptions {
 
 /** What takes longer has failed. */
 const PATIENCE_MS = 30_000;
+/** RAUC starts programs to answer, and a server may be slow: an old board under load needs more than a minute. */
+const UPDATE_PATIENCE_MS = 300_000;
+
+const patienceMs = (command: CommandName): number =>
+  command.startsWith('update.') ? UPDATE_PATIENCE_MS : PATIENCE_MS;
 
 /**
  * The one door by which commands enter, whatever surface they come from: checked, authorised, done, answered,
@@ -95,16 +100,16 @@ export class CommandDoor {
     if (!checked.success)
       throw new CodedError('COMMAND_INVALID', problemsIn(checked.error, 'arguments', 'arguments'));
     const handler: (order: Order) => unknown = this.#o.handlers[command];
-    const result = await this.#inTime((signal) =>
+    const result = await this.#inTime(patienceMs(command), (signal) =>
       handler({ arguments: checked.data as Order['arguments'], caller, cameraId: camera_id, module, signal }),
     );
     return { command, result };
   }
 
-  async #inTime(work: (signal: AbortSignal) => unknown): Promise<unknown> {
+  async #inTime(limitMs: number, work: (signal: AbortSignal) => unknown): Promise<unknown> {
     const done = new AbortController();
     const late = new AbortController();
-    const timeout = this.#o.clock.sleep(PATIENCE_MS, done.signal).then(
+    const timeout = this.#o.clock.sleep(limitMs, done.signal).then(
       () => {
         late.abort();
         throw new CodedError('COMMAND_TIMEOUT');

@@ -21,14 +21,17 @@ export interface ThreadRequest {
 }
 
 export type ThreadMessage =
-  | { readonly type: 'ready' }
+  /** `firstRunMs`: time in the model for the first crop, with whatever it makes ready then. */
+  | { readonly type: 'ready'; readonly firstRunMs: number }
   | { readonly type: 'failed'; readonly reason: ErrorReport }
   | { readonly type: 'done'; readonly detections: readonly Detection[]; readonly runMs: number };
 
 /** Grey as of a letterbox; a model that answers it at all has the shapes that its manifest promises. */
 const WARM_UP_GREY = 114;
 
-async function prepare(start: ThreadStart): Promise<(rgb: Uint8Array) => Promise<ThreadMessage>> {
+type Done = Extract<ThreadMessage, { type: 'done' }>;
+
+async function prepare(start: ThreadStart): Promise<(rgb: Uint8Array) => Promise<Done>> {
   const { backend, manifest, files, labels, threads } = start;
   const { input, minScore } = manifest;
   const decoder = createDecoder(manifest.decoder, { input, classes: labels.length, minScore });
@@ -46,9 +49,10 @@ async function prepare(start: ThreadStart): Promise<(rgb: Uint8Array) => Promise
 
 async function main(start: ThreadStart, send: (message: ThreadMessage) => void): Promise<void> {
   let detect;
+  let first;
   try {
     detect = await prepare(start);
-    await detect(new Uint8Array(cropBytes(start.manifest.input)).fill(WARM_UP_GREY));
+    first = await detect(new Uint8Array(cropBytes(start.manifest.input)).fill(WARM_UP_GREY));
   } catch (error) {
     send({ type: 'failed', reason: CodedError.from(error, 'DETECTOR_FAILED').report() });
     return;
@@ -57,7 +61,7 @@ async function main(start: ThreadStart, send: (message: ThreadMessage) => void):
     // A rejection is left unhandled on purpose: it ends the thread, and with it whatever state is broken.
     void detect(rgb).then(send);
   });
-  send({ type: 'ready' });
+  send({ type: 'ready', firstRunMs: first.runMs });
 }
 
 await main(workerData as ThreadStart, (message) => parentPort?.postMessage(message));

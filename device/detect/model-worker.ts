@@ -6,7 +6,12 @@ import type { ThreadMessage, ThreadRequest, ThreadStart } from './model-thread.t
 
 /** A GPU may compile shaders for a minute when it meets a model. */
 const START_LIMIT_MS = 90_000;
-const RUN_LIMIT_MS = 10_000;
+/** What takes longer hangs. Where the first crop took long already, it has more time, but not without end. */
+const RUN_LIMIT_MS = { least: 10_000, most: 60_000 } as const;
+const RUN_LIMIT_FIRSTS = 5;
+
+export const runLimitMs = (firstRunMs: number): number =>
+  Math.min(RUN_LIMIT_MS.most, Math.max(RUN_LIMIT_MS.least, RUN_LIMIT_FIRSTS * firstRunMs));
 /** A thread inside native code cannot be stopped; we do not wait for it longer than this. */
 const END_LIMIT_MS = 1000;
 
@@ -32,6 +37,7 @@ export class ModelWorker implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #dead = new AbortController();
   #waiting: PromiseWithResolvers<ThreadMessage> | null = null;
+  #runLimitMs: number = RUN_LIMIT_MS.least;
 
   private constructor({ start, clock }: ModelWorkerOptions) {
     this.#clock = clock;
@@ -55,8 +61,9 @@ export class ModelWorker implements AsyncDisposable {
     try {
       if (options.signal?.aborted) abort();
       const message = await worker.#answer(START_LIMIT_MS);
-      if (message.type !== 'failed') return worker;
-      throw CodedError.of(message.reason);
+      if (message.type === 'failed') throw CodedError.of(message.reason);
+      if (message.type === 'ready') worker.#runLimitMs = runLimitMs(message.firstRunMs);
+      return worker;
     } catch (error) {
       await worker[Symbol.asyncDispose]();
       throw error;
@@ -71,7 +78,7 @@ export class ModelWorker implements AsyncDisposable {
 
   /** The bytes of `rgb` move away and cannot be read any more. @throws CodedError DETECTOR_FAILED */
   async run(rgb: Uint8Array<ArrayBuffer>): Promise<CropResult> {
-    const answer = this.#answer(RUN_LIMIT_MS);
+    const answer = this.#answer(this.#runLimitMs);
     if (this.alive) this.#worker.postMessage({ rgb } satisfies ThreadRequest, [rgb.buffer]);
     const message = await answer;
     if (message.type === 'done') return message;

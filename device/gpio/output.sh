@@ -13,7 +13,7 @@
 inactive=$1 active=$2 periods=$3 seconds=$4
 shift 4
 self=$$
-tool= watcher=
+tool='' watcher=''
 # What we say when nobody listens any more must not end us.
 trap "" PIPE
 exec 3<&0

@@ -3,6 +3,9 @@ import { backoff } from './backoff.ts';
 import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
 
+/** A program and its arguments, to which a command is appended; it becomes that command, so process id and channels stay. */
+export type Launcher = readonly [program: string, ...args: string[]];
+
 /** How a child process ended. `expected` only when we asked it to. */
 export interface ChildExit {
   readonly generation: number;
@@ -18,6 +21,8 @@ export interface SupervisedChildOptions<Command, Message> {
   /** Module that the child runs. */
   readonly entry: string;
   readonly nodeFlags?: readonly string[];
+  /** What starts it in place of us. */
+  readonly launcher?: Launcher | null;
   readonly env?: Readonly<Record<string, string>>;
   readonly log: Log;
   readonly clock: Clock;
@@ -105,11 +110,13 @@ export class SupervisedChild<Command extends object, Message> {
   }
 
   async #runOnce(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
-    const { entry, nodeFlags = [], env = {}, log, name } = this.#options;
+    const { entry, nodeFlags = [], launcher, env = {}, log, name } = this.#options;
     const generation = ++this.#generation;
+    const [execPath, ...before] = [...(launcher ?? []), process.execPath] as const;
     const child = fork(entry, [], {
       serialization: 'advanced',
-      execArgv: ['--disable-warning=ExperimentalWarning', ...nodeFlags],
+      execPath,
+      execArgv: [...before, '--disable-warning=ExperimentalWarning', ...nodeFlags],
       env: { ...withoutSettings(process.env), ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });

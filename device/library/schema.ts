@@ -294,7 +294,19 @@ export const MIGRATIONS: readonly string[] = [
   -- It was recorded before anybody wanted it copied.
   ALTER TABLE remote ADD COLUMN is_backfill INTEGER NOT NULL DEFAULT 0;
   `,
+  `
+  -- The oldest version of the schema whose programs can use this index as it is (USABLE_SINCE).
+  CREATE TABLE usable (since_version INTEGER NOT NULL) STRICT;
+  INSERT INTO usable VALUES (0);
+  `,
 ];
+
+/**
+ * Programs of this version of the schema, and of later ones, can use an index that has all migrations: after an update that fell
+ * back the older program goes on where it was. To be raised only by a migration that takes away or changes what they use;
+ * whoever comes back from that has no index.
+ */
+export const USABLE_SINCE = 6;
 
 /** Longer than any clip or segment may be. */
 export const LONG_MS = 7_200_000;

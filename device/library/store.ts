@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { CodedError } from '../contract/errors.ts';
 import { makeDirectoryDurable, renameDurable, syncDirectory } from '../kernel/durable-file.ts';
-import { MIGRATIONS } from './schema.ts';
+import { MIGRATIONS, USABLE_SINCE } from './schema.ts';
 
 export const indexPath = (dataDir: string): string => join(dataDir, 'state', 'index.sqlite');
 
@@ -16,6 +16,7 @@ export interface StoreOptions {
   readonly check?: boolean;
   /** For tests. */
   readonly migrations?: readonly string[];
+  readonly usableSince?: number;
 }
 
 /** Another process holds the index for milliseconds; one that holds it longer is broken. */
@@ -37,7 +38,8 @@ export class Store implements Disposable {
   }
 
   /** @throws CodedError INDEX_NEWER, INDEX_UNUSABLE (damaged), INDEX_UNAVAILABLE, DISK_FULL, DISK_READ_ONLY */
-  static async open({ dataDir, as, check = false, migrations = MIGRATIONS }: StoreOptions): Promise<Store> {
+  static async open(options: StoreOptions): Promise<Store> {
+    const { dataDir, as, check = false, migrations = MIGRATIONS, usableSince = USABLE_SINCE } = options;
     const path = indexPath(dataDir);
     if (as === 'guest' && !existsSync(path)) throw new CodedError('INDEX_UNAVAILABLE', 'there is none yet');
     try {
@@ -55,7 +57,7 @@ export class Store implements Disposable {
           PRAGMA journal_size_limit = 16777216;
         `);
         if (check) store.#check();
-        if (as === 'owner') await store.#migrate(path, migrations);
+        if (as === 'owner') await store.#migrate(path, migrations, usableSince);
         else store.#expectVersion(migrations.length);
         return store;
       } catch (error) {
@@ -121,18 +123,27 @@ export class Store implements Disposable {
   }
 
   #expectVersion(wanted: number): void {
-    if (this.version > wanted) throw newer(this.version, wanted);
+    this.#expectUsable(wanted);
     if (this.version < wanted) throw new CodedError('INDEX_UNAVAILABLE', 'the agent has not upgraded it yet');
   }
 
-  async #migrate(path: string, migrations: readonly string[]): Promise<void> {
+  /** A newer program may have been here, and left an index that is of use to us. */
+  #expectUsable(wanted: number): void {
+    if (this.version <= wanted) return;
+    const { since_version: since } = this.get<{ since_version: number }>('SELECT since_version FROM usable')!;
+    if (since > wanted)
+      throw new CodedError('INDEX_NEWER', `version ${this.version}, this program knows ${wanted}`);
+  }
+
+  async #migrate(path: string, migrations: readonly string[], usableSince: number): Promise<void> {
     const from = this.version;
-    if (from > migrations.length) throw newer(from, migrations.length);
-    if (from === migrations.length) return;
+    this.#expectUsable(migrations.length);
+    if (from >= migrations.length) return;
     if (from > 0) await this.#copyTo(`${path}.v${from}`);
     this.transaction(() => {
       for (const migration of migrations.slice(from)) this.#db.exec(migration);
       this.#db.exec(`PRAGMA user_version = ${migrations.length}`);
+      if (migrations.length >= USABLE_SINCE) this.run('UPDATE usable SET since_version = ?', usableSince);
     });
     await syncDirectory(dirname(path));
   }
@@ -148,9 +159,6 @@ export class Store implements Disposable {
     await renameDurable(temporary, path);
   }
 }
-
-const newer = (is: number, wanted: number): CodedError =>
-  new CodedError('INDEX_NEWER', `version ${is}, this program knows ${wanted}`);
 
 /** A failing disk may spoil one index after the other; of more, the oldest go. */
 const MAX_ASIDE = 3;

@@ -41,8 +41,8 @@ export function filesOf(plan: ProvisionPlan, machineId: string): readonly Planne
           file(`etc/wpa_supplicant/wpa_supplicant-${WIRELESS}.conf`, supplicantConfig(plan), 0o600),
           file(`etc/systemd/network/25-${WIRELESS}.network`, NETWORK),
         ]),
-    // Whether SSH runs at all follows from this file: its unit has ConditionPathExists.
-    ...(plan.sshKeys.length === 0 ? [] : [ofAgent('authorized_keys', `${plan.sshKeys.join('\n')}\n`, 0o600)]),
+    // SSH runs if there is a key in it. Root's, not the agent's: whoever captures the agent must not let himself in.
+    file('etc/ssh/authorized_keys', plan.sshKeys.map((key) => `${key}\n`).join(''), 0o600),
     ...(plan.config === null ? [] : [ofAgent('config.yaml', stringify(plan.config), 0o640)]),
     ...(plan.secrets === null ? [] : [ofAgent('secrets.yaml', stringify(plan.secrets), 0o600)]),
   ];

@@ -73,8 +73,13 @@ export class FootageWriter {
     return { ...file, clipId: this.#options.id, eventIds: this.eventIds };
   }
 
-  /** Makes `fragments` durable, and what the file `holds`. All or nothing. */
-  async append(fragments: readonly Fragment[], holds: Holds): Promise<void> {
+  /** Whether it has its last byte: it can be finished, and nothing be added. */
+  get isIndexed(): boolean {
+    return this.#isIndexed;
+  }
+
+  /** Makes `fragments` durable, and what the file `holds`; with the `isLast` of them its index as well. All or nothing. */
+  async append(fragments: readonly Fragment[], holds: Holds, { isLast = false } = {}): Promise<void> {
     const boxes: Uint8Array[] = [];
     let state = this.#state;
     const isNoted = state !== null && isDeepStrictEqual(holds, this.#holds);
@@ -93,8 +98,10 @@ export class FootageWriter {
       boxes.push(first ? box : noteBox(note, paddingBytes(this.#sizeBytes + box.byteLength)));
     }
     const encoded = encodeBatch(state, boxes, fragments, this.#sizeBytes);
-    await this.#commit(encoded.chunks);
+    const index = isLast ? [randomAccessBox(encoded.state.accessPoints)] : [];
+    await this.#commit([...encoded.chunks, ...index]);
     this.#state = encoded.state;
+    this.#isIndexed = isLast;
     if (!isNoted) this.#holds = holds;
   }
 

@@ -63,6 +63,8 @@ export class WriteLoop {
   #bytesSinceBatch = 0;
   /** The newest picture: when it is decoded (UTC), and when it came (monotonic). */
   #newest: { readonly utcMs: number; readonly arrivedMs: number };
+  /** When the newest picture is decoded that came before the last batch began (UTC). */
+  #batchUtcMs = Infinity;
   #finishing: { readonly promise: Promise<void> } = { promise: Promise.resolve() };
 
   constructor(options: WriteLoopOptions) {
@@ -97,8 +99,11 @@ export class WriteLoop {
   }
 
   sawPicture(utcMs: number, isKey: boolean): void {
+    const pictureMs = utcMs - this.#newest.utcMs;
     this.#newest = { utcMs, arrivedMs: this.#options.clock.monotonicMs() };
-    if ((isKey || !this.#wholeGops) && this.#isEndReached()) this.#nap.wake();
+    if (this.isIdle) return;
+    const isEnd = (isKey || !this.#wholeGops) && this.#isEndReached();
+    if (isEnd || this.#pace.isDue(utcMs - this.#batchUtcMs, pictureMs)) this.#nap.wake();
   }
 
   get isIdle(): boolean {
@@ -132,6 +137,7 @@ export class WriteLoop {
     for (;;) {
       const startMs = this.#options.clock.monotonicMs();
       this.#bytesSinceBatch = 0;
+      this.#batchUtcMs = this.#newest.utcMs;
       const next = this.#cut(take, writer);
       take.sealed = next.ends === 'take';
       if (take.sealed && this.#wholeGops) this.#firstUnheld = firstBeyond(next.cursor);
@@ -163,7 +169,7 @@ export class WriteLoop {
         }
         writer = null;
       } else if (!next.more) {
-        const dueMs = startMs + (next.awaitsAudio ? AUDIO_POLL_MS : this.#pace.periodMs);
+        const dueMs = startMs + (next.awaitsAudio ? AUDIO_POLL_MS : this.#pace.longestMs);
         await this.#nap.until(Math.min(dueMs, this.#overMs(take)));
       }
     }
@@ -188,7 +194,7 @@ export class WriteLoop {
   async #writeBatch(
     writer: FootageWriter,
     take: Take,
-    { cursor, fragments }: Cut,
+    { cursor, ends, fragments }: Cut,
   ): Promise<'done' | 'again' | 'gone'> {
     const { clock, kind, losses, ranges } = this.#options;
     const beganMs = clock.monotonicMs();
@@ -196,10 +202,14 @@ export class WriteLoop {
     this.#pinned = { first: take.cursor.video.gop, last: cursor.video.gop };
     try {
       const startUtcMs = writer.begun?.startUtcMs ?? fragments[0]?.video[0]?.utcMs ?? 0;
-      await writer.append(fragments, {
-        eventIds: kind === 'clip' ? take.demand.ids : [],
-        clips: ranges?.over(startUtcMs, fragments) ?? [],
-      });
+      const eventIds = kind === 'clip' ? take.demand.ids : [];
+      const clips = ranges?.over(startUtcMs, fragments) ?? [];
+      // Clips over it may yet be completed, and noted, before it ends.
+      await writer.append(
+        fragments,
+        { eventIds, clips },
+        { isLast: ends !== 'nothing' && clips.length === 0 },
+      );
     } catch (error) {
       this.#pinned = null;
       this.#failed(error);
@@ -227,7 +237,7 @@ export class WriteLoop {
   /** The last batch may have completed clips. */
   async #noteClips(writer: FootageWriter): Promise<void> {
     const { ranges } = this.#options;
-    if (!ranges || !writer.begun) return;
+    if (!ranges || !writer.begun || writer.isIndexed) return;
     const clips = ranges.over(writer.begun.startUtcMs, []);
     // Footage is not at stake.
     await writer.append([], { eventIds: [], clips }).catch(() => {});

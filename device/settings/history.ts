@@ -18,6 +18,8 @@ const snapshot = z.object({
   ),
   /** Of config.yaml. */
   text: z.string(),
+  /** Of the agent that took it; null: not all of it was known to that one. */
+  version: z.string().nullable().optional(),
 });
 export type Snapshot = z.infer<typeof snapshot>;
 

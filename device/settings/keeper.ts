@@ -184,7 +184,8 @@ export class ConfigKeeper implements AsyncDisposable {
 
   async #change(text: string, author: string, dryRun: boolean): Promise<UpdateResult> {
     const before = this.#current;
-    const after = await loadSettings({ ...this.#o.load, configText: text });
+    const { ignored: tolerated } = before;
+    const after = await loadSettings({ ...this.#o.load, configText: text, tolerated });
     const plan = planChange(before.settings, after.settings);
     const changes = diffConfig(before.written, after.written);
     const result = { fingerprint: after.fingerprint, changes, plan, summary: planInWords(plan) };
@@ -279,13 +280,14 @@ export class ConfigKeeper implements AsyncDisposable {
   }
 
   async #remember(
-    { fingerprint, text }: LoadedSettings,
+    { fingerprint, ignored, text }: LoadedSettings,
     author: string,
     changes: readonly KeyChange[],
   ): Promise<void> {
     const parent = (await this.#history.latest())?.fingerprint ?? null;
     const utcMs = this.#o.clock.utcMs();
-    await this.#history.add({ fingerprint, parent, author, utcMs, changes: [...changes], text });
+    const version = ignored.length > 0 ? null : this.#o.load.version;
+    await this.#history.add({ fingerprint, parent, author, utcMs, changes: [...changes], text, version });
   }
 
   #fileText(): Promise<string | null> {

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { CodedError } from '../contract/errors.ts';
 import type { ChannelName } from '../contract/notify.ts';
 import type { Settings } from '../contract/settings.ts';
@@ -7,11 +7,21 @@ import { translateOldKeys, translateOldSecrets, type OldKey } from './aliases.ts
 import { applyEnvironment } from './environment.ts';
 import { parseYaml, readSecretYaml, readText, type YamlFile } from './files.ts';
 import { fingerprintOf } from './fingerprint.ts';
+import { History } from './history.ts';
 import { problemsOf, requirement, type Problem } from './problems.ts';
 import { resolveSettings, type Surroundings } from './resolve.ts';
 import { config as configSchema, secrets as secretsSchema } from './schema.ts';
 import type { CameraConfig, CameraInput, Config } from './schema.ts';
-import { configJsonSchema, isTree, pathName, secretsJsonSchema, type Path, type Tree } from './tree.ts';
+import {
+  configJsonSchema,
+  isTree,
+  pathName,
+  secretsJsonSchema,
+  takeOut,
+  valueAt,
+  type Path,
+  type Tree,
+} from './tree.ts';
 import { warningsOf } from './warnings.ts';
 
 export interface LoadOptions {
@@ -41,6 +51,10 @@ export interface LoadOptions {
   readonly camerasWith?: 'rtsp_url' | 'usb_port';
   /** When no camera is configured. */
   readonly fallbackCameras?: readonly CameraInput[];
+  /** Settings of another version (see `LoadedSettings.ignored`) that may stay without effect. */
+  readonly tolerated?: readonly string[];
+  /** Of this agent. */
+  readonly version?: string;
 }
 
 export interface LoadedSettings {
@@ -56,6 +70,8 @@ export interface LoadedSettings {
   readonly fingerprint: string;
   /** Files that were read, weakest first, then `environment` if it had a say. */
   readonly sources: readonly string[];
+  /** Names of settings without effect: another version took this file, and this one does not know them. */
+  readonly ignored: readonly string[];
   /** Allowed, but probably not meant. */
   readonly warnings: readonly string[];
 }
@@ -87,7 +103,9 @@ export async function loadSettings(options: LoadOptions): Promise<LoadedSettings
   ];
   const schema = configJsonSchema();
   const environment = applyEnvironment(env, config, secrets, schema);
-  const parsed = configSchema.safeParse(config, { error: requirement });
+  const fingerprint = fingerprintOf(written);
+  const isOurs = (path: Path): boolean => variableFor(path, environment.origins) !== null;
+  const { parsed, ignored } = await parseConfig(config, fingerprint, isOurs, options);
   const parsedSecrets = secretsSchema.safeParse(secrets, { error: requirement });
   const complaints = [
     ...environment.problems.map((problem) => complaint(problem, config, () => null)),
@@ -107,13 +125,70 @@ export async function loadSettings(options: LoadOptions): Promise<LoadedSettings
     text: text ?? '',
     written,
     config: effective,
-    fingerprint: fingerprintOf(written),
+    fingerprint,
     sources: [
       ...[file, secretFile].flatMap((source) => source?.path ?? []),
       ...(environment.origins.size > 0 ? ['environment'] : []),
     ],
-    warnings: [...oldKeys, ...environment.warnings, ...warningsOf(effective, parsedSecrets.data)],
+    ignored: ignored.map(({ name }) => name),
+    warnings: [
+      ...oldKeys,
+      ...ignored.map(otherVersionIn(file)),
+      ...environment.warnings,
+      ...warningsOf(effective, parsedSecrets.data),
+    ],
   };
+}
+
+interface Ignored extends Problem {
+  readonly name: string;
+}
+
+const otherVersionIn =
+  (file: YamlFile | null) =>
+  ({ name, path, text }: Ignored): string => {
+    const line = lineIn(file, path);
+    return `CONFIG_OTHER_VERSION: ${line === null ? '' : `${line}: `}${name} ${text}; it has no effect`;
+  };
+
+/**
+ * A box that came back from an update must start with what was written for that. So where the history says that another version
+ * took this very file, what does not fit is taken out of `config`, until the rest does; also what may stay of it in a file that was
+ * changed since. `isFromEnvironment`: nobody's history knows that.
+ */
+async function parseConfig(
+  config: Tree,
+  fingerprint: string,
+  isFromEnvironment: (path: Path) => boolean,
+  options: LoadOptions,
+): Promise<{ parsed: ReturnType<typeof configSchema.safeParse>; ignored: readonly Ignored[] }> {
+  const schema = configJsonSchema();
+  const parse = () => configSchema.safeParse(config, { error: requirement });
+  const ignored: Ignored[] = [];
+  let parsed = parse();
+  if (parsed.success) return { parsed, ignored };
+  const wasTaken = await tookAnother(config, fingerprint, options);
+  const { tolerated = [] } = options;
+  while (!parsed.success) {
+    const others = problemsOf(parsed.error.issues, config, schema)
+      .map(({ path, text }) => ({ path, text, name: pathName(path, config) }))
+      .filter(({ name, path }) => (wasTaken || tolerated.includes(name)) && !isFromEnvironment(path));
+    // The last first, so that places in lists stay what they were.
+    const out = others.toReversed().filter(({ path }) => takeOut(config, path));
+    if (out.length === 0) break;
+    ignored.push(...out.toReversed());
+    parsed = parse();
+  }
+  return { parsed, ignored };
+}
+
+/** Whether an agent of another version ran on a configuration with this fingerprint. */
+async function tookAnother(config: Tree, fingerprint: string, options: LoadOptions): Promise<boolean> {
+  const { configDir, dataDir, dataDirAsked = false, version } = options;
+  const path = valueAt(config, ['storage', 'path']);
+  const home = dataDirAsked || typeof path !== 'string' ? dataDir : resolve(configDir, path);
+  const by = (await new History(join(home, 'state')).find(fingerprint))?.version;
+  return by !== undefined && by !== version;
 }
 
 function withFlags(

@@ -36,6 +36,17 @@ export function setAt(
   at[path.at(-1)!] = value;
 }
 
+/** Takes what is at `path` away, or, where nothing is, what it is missing from. false: that would be the whole tree. */
+export function takeOut(root: Tree, path: Path): boolean {
+  const there = valueAt(root, path) === undefined ? path.slice(0, -1) : path;
+  const parent = valueAt(root, there.slice(0, -1));
+  const key = there.at(-1);
+  if (key === undefined) return false;
+  if (Array.isArray(parent)) parent.splice(Number(key), 1);
+  else delete (parent as Tree)[key];
+  return true;
+}
+
 /** A node of the JSON schema of config.yaml. */
 export interface SchemaNode {
   readonly type?: string | readonly string[];

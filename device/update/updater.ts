@@ -7,6 +7,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { replaceFile } from '../kernel/durable-file.ts';
 import type { Log } from '../kernel/log.ts';
 import { TaskSet } from '../kernel/tasks.ts';
+import { attemptsInWords } from './attempts.ts';
 import type { Home } from './home.ts';
 import { isNewer, wayBack, type Running } from './judge.ts';
 import { discardBundle, PartialBundle } from './partial-bundle.ts';
@@ -27,6 +28,8 @@ export interface UpdaterOptions {
   readonly recording: () => string | null;
   /** Why the health gate did not confirm `version`; empty when it has not said. */
   readonly gateReasons: (version: string) => Promise<readonly ErrorReport[]>;
+  /** What the image noted of the slot that was tried last; empty when nothing. */
+  readonly attempts: () => Promise<string>;
   readonly restartBox: () => Promise<void>;
   readonly onChange: (view: UpdateView) => void;
   /** Differs between starts of the box. */
@@ -104,7 +107,7 @@ export class Updater {
 
   /** Says what came of what was installed last. */
   async start(): Promise<void> {
-    const { home, bootId, folder, gateReasons } = this.#o;
+    const { home, attempts, bootId, folder, gateReasons } = this.#o;
     const kept = await readLast(folder);
     if (home.kind === 'image' && kept) {
       const isTrial = kept.bootId === bootId;
@@ -118,7 +121,7 @@ export class Updater {
           outcome: isTrial ? 'trial' : outcome,
           reasons:
             outcome === 'rolled_back' && !isTrial && reasons.length === 0
-              ? [new CodedError('UPDATE_ROLLED_BACK', 'it did not get as far as its health gate').report()]
+              ? [new CodedError('UPDATE_ROLLED_BACK', attemptsInWords(await attempts())).report()]
               : reasons,
         },
       });

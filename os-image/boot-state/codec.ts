@@ -1,4 +1,4 @@
-/** The boot state as bytes: two copies of a U-Boot environment. Rules: device/design/image.md. Pure. */
+/** The boot state, and its bytes as U-Boot reads them (GRUB: `grub.ts`). Rules: device/design/image.md. Pure. */
 import { crc32 } from 'node:zlib';
 
 export const COPY_BYTES = 16 * 1024;
@@ -12,7 +12,7 @@ export type Slot = (typeof SLOTS)[number];
 const STATES = ['good', 'trial', 'bad', 'empty'] as const;
 export type SlotState = (typeof STATES)[number];
 
-const RECOVERIES = ['none', 'state-lost', 'no-slot-left'] as const;
+export const RECOVERIES = ['none', 'state-lost', 'no-slot-left'] as const;
 export type Recovery = (typeof RECOVERIES)[number];
 
 export interface SlotAttempts {
@@ -36,6 +36,14 @@ export const FACTORY_STATE: BootState = {
   order: ['A', 'B'],
   slots: { A: { state: 'good', left: ATTEMPTS }, B: { state: 'empty', left: 0 } },
   recovery: 'none',
+};
+
+/** What is assumed, and said, when nothing is known: a fresh state, with nothing proven. */
+export const LOST_STATE: BootState = {
+  seq: 0,
+  order: ['A', 'B'],
+  slots: { A: { state: 'trial', left: ATTEMPTS }, B: { state: 'trial', left: ATTEMPTS } },
+  recovery: 'state-lost',
 };
 
 /** One copy: CRC-32, then `NAME=value` each ended by NUL, an empty one, zeros. */
@@ -79,9 +87,38 @@ export function decode(copy: Buffer): BootState | null {
   return { seq, order: [first, second], slots: { A, B }, recovery };
 }
 
-function attempts(state: string, left: string): SlotAttempts | null {
+export function attempts(state: string, left: string): SlotAttempts | null {
   const known = STATES.find((name) => name === state);
   return known === undefined || !/^[0-3]$/.test(left) ? null : { state: known, left: Number(left) };
+}
+
+/** How the boot state lies on its partition: as the boot script there can read and write it. */
+export interface Format {
+  readonly copyBytes: number;
+  /** Where the copies begin in the partition `boot_state`. */
+  readonly copyOffsets: readonly [number, number];
+  /** What lies before them, and never changes. */
+  readonly head: Buffer;
+  encode(state: BootState): Buffer;
+  /** Null when it is torn, foreign or nonsense. */
+  decode(copy: Buffer): BootState | null;
+}
+
+/** Two copies of a U-Boot environment. */
+export const U_BOOT: Format = {
+  copyBytes: COPY_BYTES,
+  copyOffsets: COPY_OFFSETS,
+  head: Buffer.alloc(0),
+  encode,
+  decode,
+};
+
+/** A partition whose copies are both this state; what follows is zeros. */
+export function volumeOf(state: BootState, format: Format): Buffer {
+  const volume = Buffer.alloc(format.copyOffsets[1] + 64 * 1024);
+  format.head.copy(volume);
+  for (const offset of format.copyOffsets) format.encode(state).copy(volume, offset);
+  return volume;
 }
 
 export interface Found {
@@ -91,15 +128,15 @@ export interface Found {
 }
 
 /** The valid copy of the higher number, as the boot script chooses it; null when both are lost. */
-export function newest(copies: readonly [Buffer, Buffer]): Found | null {
-  const [first, second] = copies.map(decode);
+export function newest(copies: readonly [Buffer, Buffer], format: Format = U_BOOT): Found | null {
+  const [first, second] = copies.map((copy) => format.decode(copy));
   if (first && (!second || first.seq >= second.seq)) return { state: first, copy: 0 };
   return second ? { state: second, copy: 1 } : null;
 }
 
 /** What to write and where, so that a torn write costs the new state and never the old one. */
 export function nextWrite(found: Found | null, change: (state: BootState) => BootState): Found {
-  const before = found?.state ?? { ...FACTORY_STATE, seq: 0, recovery: 'state-lost' as const };
+  const before = found?.state ?? LOST_STATE;
   return { state: { ...change(before), seq: (before.seq + 1) >>> 0 }, copy: found?.copy === 0 ? 1 : 0 };
 }
 

@@ -2,13 +2,18 @@
  * RAUC's custom boot backend, and a tool to look at the boot state: get-primary, set-primary SLOT, get-state SLOT,
  * set-state SLOT good|bad, get-current, show. Exit code 0, or 1 with a reason on stderr.
  */
-import { closeSync, constants, fsyncSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import {
   activate,
-  COPY_BYTES,
-  COPY_OFFSETS,
-  decode,
-  encode,
   forget,
   markBad,
   markGood,
@@ -16,37 +21,64 @@ import {
   nextWrite,
   primary,
   SLOTS,
+  U_BOOT,
+  volumeOf,
   type BootState,
   type Found,
   type Slot,
 } from './codec.ts';
+import { GRUB } from './grub.ts';
 
 const DEVICE = process.env['SPYONCINO_BOOT_STATE'] ?? '/dev/spyoncino/boot_state';
+/** Notes of the initial RAM disk on the slot that was tried last. */
+const ATTEMPTS = process.env['SPYONCINO_BOOT_ATTEMPTS'] ?? '/data/system/attempts';
+const COMMAND_LINE = process.env['SPYONCINO_COMMAND_LINE'] ?? '/proc/cmdline';
+
+/** A word `spyoncino.NAME=` of the kernel's command line: what the boot script says of itself. */
+const said = (name: string): string | undefined =>
+  new RegExp(`(?:^|\\s)spyoncino\\.${name}=(\\S+)`).exec(readFileSync(COMMAND_LINE, 'utf8'))?.[1];
+
+const format = said('firmware') === 'uefi' ? GRUB : U_BOOT;
 
 function read(): Found | null {
   const file = openSync(DEVICE, 'r');
   try {
-    return newest([copyOf(file, 0), copyOf(file, 1)]);
+    return newest([copyOf(file, 0), copyOf(file, 1)], format);
   } finally {
     closeSync(file);
   }
 }
 
 function copyOf(file: number, which: 0 | 1): Buffer {
-  const copy = Buffer.alloc(COPY_BYTES);
-  readSync(file, copy, 0, COPY_BYTES, COPY_OFFSETS[which]);
-  return copy;
+  return bytesAt(file, format.copyOffsets[which], format.copyBytes);
+}
+
+function bytesAt(file: number, offset: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  readSync(file, bytes, 0, length, offset);
+  return bytes;
 }
 
 /** Durable and read back when it returns. */
 function write(change: (state: BootState) => BootState): void {
-  const next = nextWrite(read(), change);
+  const found = read();
+  const next = nextWrite(found, change);
   const file = openSync(DEVICE, constants.O_RDWR | constants.O_DSYNC);
   try {
-    const written = writeSync(file, encode(next.state), 0, COPY_BYTES, COPY_OFFSETS[next.copy]);
+    // Nothing is there that a torn write could cost.
+    if (found === null) writeSync(file, volumeOf(next.state, format), 0, undefined, 0);
+    else if (!bytesAt(file, 0, format.head.length).equals(format.head))
+      writeSync(file, format.head, 0, undefined, 0);
+    const written = writeSync(
+      file,
+      format.encode(next.state),
+      0,
+      format.copyBytes,
+      format.copyOffsets[next.copy],
+    );
     fsyncSync(file);
-    const back = decode(copyOf(file, next.copy));
-    if (written !== COPY_BYTES || back?.seq !== next.state.seq)
+    const back = format.decode(copyOf(file, next.copy));
+    if (written !== format.copyBytes || back?.seq !== next.state.seq)
       throw new Error(`${DEVICE} does not keep what is written`);
   } finally {
     closeSync(file);
@@ -54,8 +86,7 @@ function write(change: (state: BootState) => BootState): void {
 }
 
 function current(): Slot {
-  const name = /(?:^|\s)spyoncino\.slot=(\S+)/.exec(readFileSync('/proc/cmdline', 'utf8'))?.[1];
-  return slotNamed(name);
+  return slotNamed(said('slot'));
 }
 
 function slotNamed(name: string | undefined): Slot {
@@ -76,6 +107,8 @@ function run([verb, name, mark]: readonly string[]): string {
       return primary(known()) ?? known().order[0];
     case 'set-primary': {
       const slot = slotNamed(name);
+      // Before: what is noted there is of another version.
+      rmSync(ATTEMPTS, { force: true });
       write((state) => activate(state, slot));
       return '';
     }

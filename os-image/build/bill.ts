@@ -9,7 +9,7 @@ export interface Component {
   readonly purl: string;
   readonly licenses?: readonly (
     | { readonly expression: string }
-    | { readonly license: { readonly name: string } }
+    | { readonly license: { readonly name: string } | { readonly id: string } }
   )[];
   readonly hashes?: readonly { readonly alg: 'SHA-512'; readonly content: string }[];
   readonly properties?: readonly { readonly name: string; readonly value: string }[];
@@ -72,11 +72,14 @@ interface Lock {
   >;
 }
 
-/** From npm's own list of what it has put into `node_modules`. */
-export const npmPackages = (lock: Lock): readonly Component[] =>
+/** From npm's own list of what it has put into `node_modules`. `isThere` says what the image kept of it.*/
+export const npmPackages = (
+  lock: Lock,
+  isThere: (path: string) => boolean = () => true,
+): readonly Component[] =>
   Object.entries(lock.packages).flatMap(([path, { integrity, license, version }]): readonly Component[] => {
     const name = path.split('node_modules/').at(-1) ?? '';
-    if (name === '' || version === undefined) return [];
+    if (name === '' || version === undefined || !isThere(path)) return [];
     const purl = `pkg:npm/${name.split('/').map(encodeURIComponent).join('/')}@${encodeURIComponent(version)}`;
     const sha512 = /^sha512-(\S+)/.exec(integrity ?? '')?.[1];
     return [

@@ -6,6 +6,7 @@ const SECTORS_PER_MIB = MIB / SECTOR_BYTES;
 
 const LINUX = '0FC63DAF-8483-4772-8E79-3D69D8477DE4';
 const BASIC_DATA = 'EBD0A0A2-B9E5-4433-87C0-68B6B72699C7';
+const EFI_SYSTEM = 'C12A7328-F81F-11D2-BA4B-00A0C93EC93B';
 
 export interface Partition {
   readonly name: string;
@@ -33,6 +34,11 @@ export const PARTITIONS: readonly Partition[] = SIZES.map(([name, sizeMib, type]
   sizeMib,
   type,
 }));
+
+/** The same, where the firmware is UEFI and wants to be told where it begins. */
+export const UEFI_PARTITIONS: readonly Partition[] = PARTITIONS.map((partition) =>
+  partition.name === 'firmware' ? { ...partition, type: EFI_SYSTEM } : partition,
+);
 
 /** One MiB at the end is for the second copy of the table. */
 export const DISK_MIB = PARTITIONS.reduce((end, { sizeMib }) => end + sizeMib, 1) + 1;

@@ -18,20 +18,20 @@ import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { writeArtefacts } from './artefacts.ts';
-import { COPY_OFFSETS, encode, FACTORY_STATE } from '../boot-state/codec.ts';
+import { FACTORY_STATE, volumeOf } from '../boot-state/codec.ts';
+import { SPARE } from '../boot-state/grub.ts';
 import { BuildError } from './error.ts';
+import { writeHashIndexes } from './hash-index.ts';
 import { takeKeys } from './keys.ts';
-import { DISK_MIB, hybridMbr, PARTITIONS, SECTOR_BYTES, sfdiskScript } from './layout.ts';
-
-const TARGETS = ['qemu-arm64', 'raspberrypi'] as const;
-type Target = (typeof TARGETS)[number];
+import { DISK_MIB, hybridMbr, PARTITIONS, SECTOR_BYTES, sfdiskScript, UEFI_PARTITIONS } from './layout.ts';
+import { isUefi, targetNamed, TARGETS, type Target } from './targets.ts';
 
 const USAGE = `Usage: ./scripts/build-image TARGET [--version VERSION] [--fast] [--keys DIR] [--artefacts]
 
 Makes a disk image and an update bundle in .cache/image/out, from Debian packages and the npm registry alone. Needs root (or sudo),
 Debian's apt and 6 GB; what it uses is kept in .cache/image, nothing is installed.
 
-Targets: ${TARGETS.join(', ')}
+Targets: ${TARGETS.map(({ name }) => name).join(', ')}
   --version VERSION  called so instead of the version in package.json (to try updates)
   --fast             compresses little: quicker to make, a third larger
   --keys DIR         ca.pem, signer.pem and signer.key for bundles; without it, keys for development are made
@@ -46,7 +46,7 @@ const NO_RPI_KERNEL =
   'slots of its own. Without it CSI cameras and the hardware codec do not work; USB and network cameras do.';
 
 const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
-const cache = `${root}/.cache/image`;
+const cache = process.env['SPYONCINO_IMAGE_CACHE'] ?? `${root}/.cache/image`;
 const recipe = `${root}/os-image/recipe`;
 
 /** Runs a program with its output shown. */
@@ -112,38 +112,39 @@ export function build(target: Target, { version, fast, keys, url }: Options): Bu
   mkdirSync(`${cache}/stamps`, { recursive: true });
   mkdirSync(`${cache}/out`, { recursive: true });
   run(`${recipe}/toolbox.sh`, [cache]);
-  const foreign = { SPYONCINO_FOREIGN: 'arm64' };
+  const { architecture, cpu } = target;
+  const foreign = { SPYONCINO_FOREIGN: architecture };
   const files = (...names: string[]): string => fingerprint(names.map((name) => `${root}/os-image/${name}`));
 
   const debian = step(
-    'debian-arm64',
+    `debian-${architecture}`,
     [files('recipe/debian.sh', 'recipe/debian.packages')],
     () => {
-      rmSync(`${cache}/debian-arm64`, { recursive: true, force: true });
-      inside('debian.sh', ['arm64', '/cache/debian-arm64'], foreign);
+      rmSync(`${cache}/debian-${architecture}`, { recursive: true, force: true });
+      inside('debian.sh', [architecture, `/cache/debian-${architecture}`], foreign);
     },
-    [`${cache}/debian-arm64`],
+    [`${cache}/debian-${architecture}`],
   );
   const kernel = step(
-    'kernel-arm64',
-    [files('recipe/kernel.sh', 'recipe/modules.list')],
-    () => inside('kernel.sh', ['arm64', '/cache/kernel-arm64']),
-    [`${cache}/kernel-arm64/version`],
+    `kernel-${architecture}`,
+    [files('recipe/kernel.sh', 'recipe/modules.list', `recipe/modules.${architecture}.list`)],
+    () => inside('kernel.sh', [architecture, `/cache/kernel-${architecture}`]),
+    [`${cache}/kernel-${architecture}/version`],
   );
   const rauc = step(
-    'rauc-arm64',
+    `rauc-${architecture}`,
     [files('recipe/rauc.sh')],
-    () => inside('rauc.sh', ['arm64', '/cache/rauc-arm64']),
-    [`${cache}/rauc-arm64/tree/root`],
+    () => inside('rauc.sh', [architecture, `/cache/rauc-${architecture}`]),
+    [`${cache}/rauc-${architecture}/tree/root`],
   );
   const initrd = step(
-    'initrd-arm64',
+    `initrd-${architecture}`,
     [debian, kernel, files('recipe/initrd.sh', 'initrd')],
-    () => inside('initrd.sh', ['/cache/debian-arm64', '/cache/kernel-arm64', '/cache/initrd-arm64.img']),
-    [`${cache}/initrd-arm64.img`],
+    () => inside('initrd.sh', ['/cache', architecture, `/cache/initrd-${architecture}.img`]),
+    [`${cache}/initrd-${architecture}.img`],
   );
-  const agentDir = `${cache}/agent-arm64`;
-  run(`${recipe}/agent.sh`, [root, 'arm64', agentDir]);
+  const agentDir = `${cache}/agent-${architecture}`;
+  run(`${recipe}/agent.sh`, [root, cpu, agentDir]);
   const layer = `${agentDir}/layer/opt/spyoncino`;
   const agent = [
     readFileSync(`${agentDir}/packages.stamp`, 'utf8'),
@@ -154,7 +155,7 @@ export function build(target: Target, { version, fast, keys, url }: Options): Bu
   const keyDir = keys === null ? 'keys' : 'keys-given';
   if (keys === null) inside('keys.sh', [`/cache/${keyDir}`]);
   else copyKeys(keys, `${cache}/${keyDir}`);
-  const slotName = `slot-arm64-${version}`;
+  const slotName = `slot-${architecture}-${version}`;
   const slot = step(
     slotName,
     [
@@ -172,7 +173,7 @@ export function build(target: Target, { version, fast, keys, url }: Options): Bu
       run('cp', [`${cache}/${keyDir}/ca.pem`, `${cache}/keyring.pem`]);
       inside('slot.sh', [
         '/cache',
-        'arm64',
+        architecture,
         version,
         '/cache/keyring.pem',
         `/cache/${slotName}`,
@@ -182,44 +183,48 @@ export function build(target: Target, { version, fast, keys, url }: Options): Bu
     [`${cache}/${slotName}/root.img`, `${cache}/${slotName}/boot.img`],
   );
 
-  const ofPi = target === 'raspberrypi';
+  const layout = isUefi(target) ? 'layout-uefi' : 'layout';
+  writeLayout(`${cache}/${layout}`, target);
+  const firmwareDir = `firmware-${target.name}`;
   const firmware = step(
-    `firmware-${target}`,
-    ofPi ? [kernel, files('recipe/firmware-rpi.sh', 'boot')] : [files('recipe/firmware-qemu.sh', 'boot')],
-    () =>
-      ofPi
-        ? inside('firmware-rpi.sh', ['/cache/kernel-arm64', `/cache/firmware-${target}`])
-        : inside('firmware-qemu.sh', [`/cache/firmware-${target}`]),
-    [`${cache}/firmware-${target}/partition`],
+    firmwareDir,
+    [kernel, fingerprint([`${cache}/${layout}`]), files(`recipe/${target.firmware}`, 'boot')],
+    () => inside(target.firmware, ['/cache', architecture, `/cache/${layout}`, `/cache/${firmwareDir}`]),
+    [`${cache}/${firmwareDir}/partition`],
   );
 
-  writeLayout(`${cache}/layout`);
-  const disk = `spyoncino-${version}-${target}.img`;
+  const disk = `spyoncino-${version}-${target.name}.img`;
   step(
     disk,
-    [slot, firmware, fingerprint([`${cache}/layout`]), files('recipe/disk.sh')],
+    [slot, firmware, fingerprint([`${cache}/${layout}`]), files('recipe/disk.sh', 'build/hash-index.ts')],
     () => {
+      writeHashIndexes(`${cache}/${slotName}`);
       inside('disk.sh', [
         `/cache/${slotName}`,
-        `/cache/firmware-${target}/partition`,
-        '/cache/layout',
+        `/cache/${firmwareDir}/partition`,
+        `/cache/${layout}`,
         `/cache/out/${disk}`,
       ]);
-      if (ofPi) makeHybrid(`${cache}/out/${disk}`);
+      if (target.hasHybridMbr) makeHybrid(`${cache}/out/${disk}`);
     },
     [`${cache}/out/${disk}`],
   );
-  const bundle = `spyoncino-${version}-arm64.raucb`;
+  const bundle = `spyoncino-${version}-${architecture}.raucb`;
   step(
     bundle,
     [slot, fingerprint([`${cache}/${keyDir}/signer.pem`]), files('recipe/bundle.sh')],
-    () => inside('bundle.sh', [`/cache/${slotName}`, `/cache/${keyDir}`, `/cache/out/${bundle}`]),
+    () =>
+      inside('bundle.sh', [
+        `/cache/${slotName}`,
+        `/cache/${keyDir}`,
+        `/cache/out/${bundle}`,
+        `spyoncino-${architecture}`,
+      ]),
     [`${cache}/out/${bundle}`],
   );
   const built = { disk: `${cache}/out/${disk}`, bundle: `${cache}/out/${bundle}` };
   const artefacts =
     url === null ? [] : writeArtefacts({ source: root, cache, target, version, ...built, keyDir, url });
-  if (keys !== null) rmSync(`${cache}/${keyDir}`, { recursive: true });
   return { ...built, artefacts };
 }
 
@@ -245,17 +250,16 @@ function copyKeys(from: string, to: string): void {
   }
 }
 
-function writeLayout(dir: string): void {
+function writeLayout(dir: string, target: Target): void {
   mkdirSync(dir, { recursive: true });
-  writeFileSync(`${dir}/table`, sfdiskScript(PARTITIONS));
+  writeFileSync(`${dir}/table`, sfdiskScript(isUefi(target) ? UEFI_PARTITIONS : PARTITIONS));
   writeFileSync(
     `${dir}/places`,
     PARTITIONS.map(({ name, startMib, sizeMib }) => `${name} ${startMib} ${sizeMib}\n`).join(''),
   );
   writeFileSync(`${dir}/disk_mib`, `${DISK_MIB}\n`);
-  const state = Buffer.alloc(COPY_OFFSETS[1] * 2);
-  for (const offset of COPY_OFFSETS) encode(FACTORY_STATE).copy(state, offset);
-  writeFileSync(`${dir}/boot_state.img`, state);
+  writeFileSync(`${dir}/boot_state.img`, volumeOf(FACTORY_STATE, target.bootState));
+  if (isUefi(target)) writeFileSync(`${dir}/spare.env`, SPARE);
 }
 
 function main(argv: readonly string[]): number {
@@ -272,7 +276,7 @@ function main(argv: readonly string[]): number {
       url: { type: 'string', default: 'https://downloads.example/spyoncino' },
     },
   });
-  const target = TARGETS.find((name) => name === positionals[0]);
+  const target = targetNamed(positionals[0]);
   if (values.help || target === undefined) {
     (values.help ? process.stdout : process.stderr).write(USAGE);
     return values.help ? 0 : 2;
@@ -283,6 +287,10 @@ function main(argv: readonly string[]): number {
     );
     return 2;
   }
+  // Somebody's keys never stay here, whatever becomes of the build (or became of the one before).
+  const forgetKeys = (): void => rmSync(`${cache}/keys-given`, { recursive: true, force: true });
+  forgetKeys();
+  if (values.keys !== undefined) for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, forgetKeys);
   const packageJson = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as { version: string };
   const version = values.version ?? packageJson.version;
   try {
@@ -298,6 +306,8 @@ function main(argv: readonly string[]): number {
     if (!(error instanceof BuildError)) throw error;
     process.stderr.write(`image: ${error.message}\n`);
     return 1;
+  } finally {
+    forgetKeys();
   }
 }
 

@@ -8,20 +8,14 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 . "$here/lib.sh"
 
 mkdir -p "$out"
-lock=$(cat "$source/package-lock.json" "$source/.npmrc" "$0" | cksum)
+lock=$(cat "$source/package-lock.json" "$source/.npmrc" "$0" "$here/prune.sh" "$source"/device/detect/models/*/model.yaml | cksum)
 if [ "$(cat "$out/packages.stamp" 2>/dev/null)" != "$lock" ]; then
   say "agent: packages for $cpu"
   rm -rf "$out/packages" && mkdir -p "$out/packages"
   cp "$source/package.json" "$source/package-lock.json" "$source/.npmrc" "$out/packages/"
   (cd "$out/packages" && nice -n 10 npm ci --omit=dev --os=linux --cpu="$cpu" --libc=glibc \
     --no-audit --no-fund --no-update-notifier --loglevel=error >&2)
-  # What only other machines could load.
-  rm -rf "$out"/packages/node_modules/onnxruntime-node/bin/napi-v*/darwin "$out"/packages/node_modules/onnxruntime-node/bin/napi-v*/win32
-  [ "$cpu" = x64 ] || rm -rf "$out"/packages/node_modules/onnxruntime-node/bin/napi-v*/linux/x64
-  [ "$cpu" = arm64 ] || rm -rf "$out"/packages/node_modules/onnxruntime-node/bin/napi-v*/linux/arm64
-  find "$out"/packages/node_modules/webgpu/dist -mindepth 1 -maxdepth 1 -type d ! -name "linux-$cpu" -exec rm -rf {} +
-  rm -rf "$out/packages/node_modules/node-linux-$cpu/include" "$out/packages/node_modules/node-linux-$cpu/share"
-  find "$out/packages/node_modules" \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete
+  "$here/prune.sh" "$out/packages/node_modules" "$cpu" "$source/device/detect/models"
   # The entry of the lock file that is Node for this machine; npm links the one of the machine that it runs on.
   ln -sf "../node-linux-$cpu/bin/node" "$out/packages/node_modules/.bin/node"
   printf '%s\n' "$lock" >"$out/packages.stamp"

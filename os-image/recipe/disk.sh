@@ -2,6 +2,7 @@
 # Puts a disk image together, without mounting anything. Runs inside the toolbox.
 #
 # Usage: disk.sh SLOT_DIR FIRMWARE_DIR LAYOUT_DIR OUT_FILE
+# SLOT_DIR: `root.img` and `boot.img`, each with its `.index` (build/hash-index.ts); `empty.index`
 # LAYOUT_DIR: `table` (for sfdisk), `places` (name, first MiB, MiB), `disk_mib`, `boot_state.img`
 set -eu
 slot=$1 firmware=$2 layout=$3 out=$4
@@ -28,9 +29,23 @@ mkfs.vfat --invariant -F 32 -n SPYONCINO "$work/firmware.img" >/dev/null
 find "$firmware" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
 (cd "$firmware" && mcopy -s -m -i "$work/firmware.img" -- * ::)
 
+# What RAUC would find out about the slots before the first update, by minutes of hashing. `unknown`: not installed by RAUC.
+index_of() { # SLOT FILE
+  mkdir -p "$work/data/rauc/slot.$1/hash-unknown"
+  cp "$slot/$2" "$work/data/rauc/slot.$1/hash-unknown/block-hash-index"
+}
+index_of rootfs.0 root.index
+index_of boot.0 boot.index
+index_of rootfs.1 empty.index
+index_of boot.1 empty.index
+chmod 700 "$work/data/rauc"
+find "$work/data" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
+
 id=00000000-0000-4000-8000-0000000000d0
 truncate -s "$(size_of data)M" "$work/data.img"
-mke2fs -q -t ext4 -U "$id" -E "hash_seed=$id" -L data -m 1 "$work/data.img"
+# As for the card it grows to, not for a disk of 64 MiB: blocks as large as pages, inodes for files of some size (their tables are written
+# when it grows), room for the groups of a terabyte.
+mke2fs -q -t ext4 -b 4096 -i 65536 -U "$id" -E "hash_seed=$id,resize=268435456" -L data -m 1 -d "$work/data" "$work/data.img"
 
 put firmware "$work/firmware.img"
 put boot_state "$layout/boot_state.img"

@@ -2,10 +2,10 @@
 # The firmware partition of the Raspberry Pi: its first stage, U-Boot as the kernel that it starts, and the same boot script
 # as everywhere. From Debian packages alone. Runs inside the toolbox.
 #
-# Usage: firmware-rpi.sh KERNEL_DIR OUT_DIR
+# Usage: firmware-rpi.sh CACHE_DIR ARCHITECTURE LAYOUT_DIR OUT_DIR
 # Leaves: partition/, packages.tsv
 set -eu
-kernel=$1 out=$2
+kernel=$1/kernel-$2 out=$4
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 . "$here/lib.sh"
 rm -rf "$out" && mkdir -p "$out/partition"
@@ -21,9 +21,9 @@ cp "$out/root/usr/lib/u-boot/rpi_arm64/u-boot.bin" "$here/../boot/config.txt" "$
 for package in raspi-firmware u-boot-rpi; do cp "$out/root/usr/share/doc/$package/copyright" "$partition/$package.copyright"; done
 
 # The tree that U-Boot itself runs with; the kernel gets the one of its slot. A Pi 5 does not start without one.
-cp "$kernel"/dtb/broadcom/*.dtb "$partition/"
+cp "$kernel"/boot/dtb/broadcom/*.dtb "$partition/"
 # What the firmware calls the tree of the later revision of the Pi 5's chip.
-cp "$kernel/dtb/broadcom/bcm2712-d-rpi-5-b.dtb" "$partition/bcm2712d0-rpi-5-b.dtb"
+cp "$kernel/boot/dtb/broadcom/bcm2712-d-rpi-5-b.dtb" "$partition/bcm2712d0-rpi-5-b.dtb"
 
 mkimage -q -A arm64 -T script -C none -n spyoncino -d "$here/../boot/boot.cmd" "$partition/boot.scr" >/dev/null
 mkenvimage -s 0x4000 -p 0 -o "$partition/uboot.env" "$here/../boot/uboot.env.txt"

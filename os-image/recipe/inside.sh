@@ -36,6 +36,7 @@ if [ "${SPYONCINO_FOREIGN-}" = arm64 ] && [ "$(uname -m)" != aarch64 ]; then
     registered=$binfmt/spyoncino-aarch64
   fi
 fi
+# shellcheck disable=SC2317 # by the trap
 unregister() { [ -z "$registered" ] || printf '%s' -1 >"$registered"; }
 trap unregister EXIT
 trap 'exit 143' TERM INT HUP

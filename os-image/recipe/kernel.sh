@@ -1,8 +1,9 @@
 #!/bin/sh
-# Fetches the kernel, and keeps of its modules and device trees what the boards need. Runs inside the toolbox.
+# Fetches the kernel, and keeps of its modules and device trees what the machines need. Runs inside the toolbox.
 #
 # Usage: kernel.sh ARCHITECTURE OUT_DIR
-# Leaves: Image.gz, dtb/, root/usr/lib/modules/<version> (pruned, with its indexes), version, packages.tsv
+# Leaves: boot/ (the kernel as its boot script starts it, and device trees), root/usr/lib/modules/<version> (pruned, with its
+# indexes), version, packages.tsv
 set -eu
 architecture=$1 out=$2
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -11,31 +12,44 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 mkdir -p "$out"
 apt=$out/../apt-$architecture
 apt_for "$architecture" "$apt" update
-# linux-image-arm64 names a version; that one's packages hold the files.
+# linux-image-$architecture names a version; that one's packages hold the files.
 image=$(apt_command=apt-cache apt_for "$architecture" "$apt" depends --important "linux-image-$architecture/trixie-backports" |
   sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
 version=${image#linux-image-}
 say "kernel $version"
-fetch_packages "$architecture" "$out" "$image" "linux-base-$version" "linux-binary-$version" "linux-modules-$version" raspi-firmware
-# Of the last one just the radio of a Pi 400; those of the others come with firmware-brcm80211.
-find "$out/root/usr/lib/firmware" -type f ! -name 'brcmfmac43456-*' -delete
-rm -rf "$out/root/etc" "$out/root/usr/lib/raspi-firmware" "$out/root/usr/share"
+case $architecture in
+  # The radio of a Pi 400; those of the others come with firmware-brcm80211.
+  arm64) firmware=raspi-firmware wanted='brcmfmac43456-*' ;;
+  # What the commonest Ethernet of a mini PC asks for.
+  *) firmware=firmware-realtek wanted='rtl_nic/*' ;;
+esac
+fetch_packages "$architecture" "$out" "$image" "linux-base-$version" "linux-binary-$version" "linux-modules-$version" "$firmware"
+find "$out/root/usr/lib/firmware" -type f ! -path "*/$wanted" -delete
+find "$out/root/usr/lib/firmware" -type l ! -exec test -e {} \; -delete
+rm -rf "$out/root/etc" "$out/root/usr/lib/raspi-firmware"
+find "$out/root/usr/share" -mindepth 1 -maxdepth 1 ! -name doc -exec rm -rf {} +
+find "$out/root/usr/share" -type f ! -name copyright -delete
 
 modules=$out/root/usr/lib/modules/$version
-gzip -9n <"$modules/vmlinuz" >"$out/Image.gz"
-
-trees=$(dirname "$(find "$out/root" -name bcm2711-rpi-4-b.dtb | head -n 1)")
-rm -rf "$out/dtb" && mkdir -p "$out/dtb/broadcom"
-cp "$trees"/bcm2837-rpi-* "$trees"/bcm2711-rpi-* "$trees"/bcm2712* "$out/dtb/broadcom/"
-# U-Boot names modules without the board that they are plugged into.
-cp "$out/dtb/broadcom/bcm2711-rpi-cm4-io.dtb" "$out/dtb/broadcom/bcm2711-rpi-cm4.dtb"
-cp "$out/dtb/broadcom/bcm2837-rpi-cm3-io3.dtb" "$out/dtb/broadcom/bcm2837-rpi-cm3.dtb"
+rm -rf "${out:?}/boot" && mkdir -p "$out/boot"
+if [ "$architecture" = arm64 ]; then
+  gzip -9n <"$modules/vmlinuz" >"$out/boot/Image.gz"
+  trees=$(dirname "$(find "$out/root" -name bcm2711-rpi-4-b.dtb | head -n 1)")
+  mkdir -p "$out/boot/dtb/broadcom"
+  cp "$trees"/bcm2837-rpi-* "$trees"/bcm2711-rpi-* "$trees"/bcm2712* "$out/boot/dtb/broadcom/"
+  # U-Boot names modules without the board that they are plugged into.
+  cp "$out/boot/dtb/broadcom/bcm2711-rpi-cm4-io.dtb" "$out/boot/dtb/broadcom/bcm2711-rpi-cm4.dtb"
+  cp "$out/boot/dtb/broadcom/bcm2837-rpi-cm3-io3.dtb" "$out/boot/dtb/broadcom/bcm2837-rpi-cm3.dtb"
+else
+  # Compressed by itself; with Debian's signature, which a change would cost.
+  cp "$modules/vmlinuz" "$out/boot/vmlinuz"
+fi
 
 # What is kept, and what that depends on, until nothing new comes.
 ln -s usr/lib "$out/root/lib"
 depmod -b "$out/root" "$version"
 find "$modules/kernel" -name '*.ko*' | sed "s|^$modules/||" >"$out/all"
-sed 's/#.*//; s/[[:space:]]*$//; /^$/d' "$here/modules.list" | sed 's|^|^kernel/|' >"$out/wanted"
+sed 's/#.*//; s/[[:space:]]*$//; /^$/d' "$here/modules.list" "$here/modules.$architecture.list" | sed 's|^|^kernel/|' >"$out/wanted"
 grep -E -f "$out/wanted" "$out/all" >"$out/kept"
 while :; do
   awk -F: 'NR == FNR { kept[$1] = 1; next }

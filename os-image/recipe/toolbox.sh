@@ -9,7 +9,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 . "$here/lib.sh"
 
 packages='apt apt-utils bmap-tools ca-certificates cpio cryptsetup-bin debian-archive-keyring dosfstools e2fsprogs
-eatmydata erofs-utils fdisk kmod mmdebstrap mtools openssl perl qemu-system-arm qemu-user qemu-utils rauc
+eatmydata erofs-utils fdisk kmod mmdebstrap mtools openssl ovmf perl qemu-efi-aarch64 qemu-system-arm qemu-system-x86 qemu-user qemu-utils rauc
 squashfs-tools u-boot-qemu u-boot-tools xz-utils zstd'
 stamp=$(printf '%s' "$packages" | cksum)
 [ "$(cat "$cache/toolbox.stamp" 2>/dev/null)" = "$stamp" ] && exit
@@ -37,7 +37,7 @@ say 'toolbox: installing its programs'
 rm -rf "$cache/toolbox" "$cache/toolbox.new"
 PATH="$apt_dir/mmdebstrap/usr/bin:$PATH" nice -n 10 mmdebstrap --quiet --variant=apt --skip=check/empty \
   --include="$(printf '%s' "$packages" | tr '\n ' ',,')" --aptopt='Apt::Install-Recommends "false"' \
-  --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt=force-unsafe-io \
+  --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/AAVMF/*' --dpkgopt=force-unsafe-io \
   trixie "$cache/toolbox.new" "$apt_dir/debian.sources" >&2
 mkdir -p "$cache/toolbox.new/cache" "$cache/toolbox.new/source"
 mv "$cache/toolbox.new" "$cache/toolbox"

@@ -1,18 +1,32 @@
 /** Versions of the image, and cards flashed with them as an owner does it. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  createReadStream,
+  mkdirSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { Decoder, Demuxer } from 'node-av/api';
+import type { Target } from '../build/targets.ts';
 import { cache, root, run, startBytes, toolbox } from './toolbox.ts';
 
-/** 0.1.0 is what a card is flashed with, 0.2.0 an update that works; those from 0.3.0 on are broken, each in its way. */
-export const VERSIONS = { first: '0.1.0', next: '0.2.0', broken: '0.3.0' } as const;
+/** 0.1.0 is what a card is flashed with, 0.2.0 an update that works. Those that are broken: broken.ts. */
+export const VERSIONS = { first: '0.1.0', next: '0.2.0' } as const;
 
-export const bundleOf = (version: string): string => `${cache}/out/spyoncino-${version}-arm64.raucb`;
+export const bundleOf = (version: string, architecture = 'arm64'): string =>
+  `${cache}/out/spyoncino-${version}-${architecture}.raucb`;
 
 /** Two versions that work; nothing is done when they are there already. */
-export function buildVersions(): void {
+export function buildVersions(target: Target['name']): void {
   for (const version of [VERSIONS.first, VERSIONS.next])
-    run(`${root}/scripts/build-image`, ['qemu-arm64', '--fast', '--version', version]);
+    run(`${root}/scripts/build-image`, [target, '--fast', '--version', version]);
 }
+
+/** Of a version that is made for tests: its folder below the cache. */
+export const slotOf = (version: string): string => `vm/slot-${version}`;
 
 /** A version with a folder of files laid over the rest of its root file system. */
 export function buildOver(version: string, files: Readonly<Record<string, string>>): void {
@@ -22,7 +36,7 @@ export function buildOver(version: string, files: Readonly<Record<string, string
     mkdirSync(`${layer}/${path}`.replace(/\/[^/]*$/, ''), { recursive: true });
     writeFileSync(`${layer}/${path}`, content);
   }
-  const slot = `/cache/vm/slot-${version}`;
+  const slot = `/cache/${slotOf(version)}`;
   const recipe = '/source/os-image/recipe';
   toolbox(
     `${recipe}/slot.sh`,
@@ -51,7 +65,11 @@ config:
 export const KERNEL_ARGS =
   'systemd.debug_shell=ttyAMA1 modules_load=vivid vivid.n_devs=1 vivid.node_types=0x1';
 
+/** The same where the serial lines are those of a PC; the console of the boot is the first of them. */
+export const KERNEL_ARGS_PC = `console=ttyS0 ${KERNEL_ARGS.replace('ttyAMA1', 'ttyS1')}`;
+
 export interface CardOptions {
+  readonly target?: Target['name'];
   /** `spyoncino.yaml`; null: a card as it comes, without one. */
   readonly settings?: string | null;
   readonly kernelArgs?: string;
@@ -69,14 +87,20 @@ export class Card implements Disposable {
 
   static flash(
     name: string,
-    { settings = SETTINGS, kernelArgs = KERNEL_ARGS, sizeMib = 4096 }: CardOptions = {},
+    {
+      target = 'qemu-arm64',
+      settings = SETTINGS,
+      kernelArgs = KERNEL_ARGS,
+      sizeMib = 4096,
+    }: CardOptions = {},
   ): Card {
     mkdirSync(`${cache}/vm`, { recursive: true });
     const card = new Card(`vm/${name}.img`);
     const disk = `/cache/${card.path}`;
-    toolbox('cp', '--sparse=always', `/cache/out/spyoncino-${VERSIONS.first}-qemu-arm64.img`, disk);
+    toolbox('cp', '--sparse=always', `/cache/out/spyoncino-${VERSIONS.first}-${target}.img`, disk);
     toolbox('truncate', '-s', `${sizeMib}M`, disk);
-    card.putOnFirmware('spyoncino.env', `spyoncino_args=${kernelArgs}\n`);
+    // The first line is for GRUB; U-Boot takes it for a comment.
+    card.putOnFirmware('spyoncino.env', `# GRUB Environment Block\nspyoncino_args=${kernelArgs}\n`);
     if (settings !== null) card.putOnFirmware('spyoncino.yaml', settings);
     return card;
   }
@@ -87,6 +111,46 @@ export class Card implements Disposable {
     writeFileSync(`${cache}/${file}`, content);
     const partition = `/cache/${this.path}@@${startBytes('firmware')}`;
     toolbox('mcopy', '-o', '-i', partition, `/cache/${file}`, '::');
+  }
+
+  /** How often each of these is found on the disk, or in its data partition alone; read as it lies on this machine. */
+  async find(patterns: readonly Buffer[], within: 'disk' | 'data'): Promise<readonly number[]> {
+    const counts = patterns.map(() => 0);
+    const overlap = Math.max(...patterns.map(({ length }) => length)) - 1;
+    let tail = Buffer.alloc(0);
+    const start = within === 'data' ? startBytes('data') : 0;
+    const stream = createReadStream(`${cache}/${this.path}`, { start, highWaterMark: 16 * 1024 * 1024 });
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      const bytes = Buffer.concat([tail, chunk]);
+      patterns.forEach((pattern, index) => {
+        // What lies wholly in the tail was counted before.
+        let at = bytes.indexOf(pattern, Math.max(0, tail.length - pattern.length + 1));
+        for (; at >= 0; at = bytes.indexOf(pattern, at + 1)) counts[index]! += 1;
+      });
+      tail = bytes.subarray(Math.max(0, bytes.length - overlap));
+    }
+    return counts;
+  }
+
+  /** Bytes of a partition, while the box is switched off. */
+  read(partition: string, offset: number, length: number): Buffer {
+    const bytes = Buffer.alloc(length);
+    const file = openSync(`${cache}/${this.path}`, 'r');
+    try {
+      readSync(file, bytes, 0, length, startBytes(partition) + offset);
+    } finally {
+      closeSync(file);
+    }
+    return bytes;
+  }
+
+  write(partition: string, offset: number, bytes: Buffer): void {
+    const file = openSync(`${cache}/${this.path}`, 'r+');
+    try {
+      writeSync(file, bytes, 0, bytes.length, startBytes(partition) + offset);
+    } finally {
+      closeSync(file);
+    }
   }
 
   /** Pictures in a clip below the data directory, of a card that is switched off. */

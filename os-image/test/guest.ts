@@ -14,6 +14,9 @@ export const patience = (): AbortSignal => AbortSignal.timeout(STEP_TIMEOUT_MS);
 /** This machine, as the guest sees it. */
 export const HOST = '10.0.2.2';
 
+/** Of a server of this machine, as the guest has to ask for it. */
+export const inGuest = ({ url }: { readonly url: string }): string => url.replace('127.0.0.1', HOST);
+
 export class Guest implements AsyncDisposable {
   readonly machine: Machine;
   readonly shell: Shell;
@@ -54,6 +57,9 @@ export class Guest implements AsyncDisposable {
     );
   }
 
+  /** What was said so far answers no `line` any more. */
+  mark = (): void => this.machine.mark();
+
   line = (pattern: RegExp): Promise<string> => this.machine.line(pattern, patience());
 
   must = (command: string): Promise<string> => this.shell.must(command, patience());
@@ -85,10 +91,15 @@ export class Guest implements AsyncDisposable {
     const signal = patience();
     for (;;) {
       signal.throwIfAborted();
-      const answer = await health(this.#port);
-      if (answer !== null) return answer;
+      const answer = await this.call('GET', '/health').catch(() => null);
+      if (answer?.status === 200) return answer.text;
       await new Promise((again) => setTimeout(again, 1000));
     }
+  }
+
+  /** The API of the box, as seen from outside. */
+  call(method: string, path: string, body?: object): Promise<Answer> {
+    return call(this.#port, method, path, body);
   }
 
   async powerOff(): Promise<void> {
@@ -102,20 +113,26 @@ export class Guest implements AsyncDisposable {
   }
 }
 
-function health(port: number): Promise<string | null> {
-  return new Promise((resolve) => {
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+function call(port: number, method: string, path: string, body?: object): Promise<Answer> {
+  const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+  return new Promise((resolve, reject) => {
     const asked = request(
-      { host: '127.0.0.1', port, path: '/health', rejectUnauthorized: false, timeout: 10_000 },
+      { host: '127.0.0.1', port, method, path, headers, rejectUnauthorized: false, timeout: 30_000 },
       (response) => {
         let text = '';
         response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-        response.on('end', () => resolve(response.statusCode === 200 ? text : null));
-        response.on('error', () => resolve(null));
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+        response.on('error', reject);
       },
     );
-    asked.on('timeout', () => asked.destroy());
-    asked.on('error', () => resolve(null));
-    asked.end();
+    asked.on('timeout', () => asked.destroy(new Error('no answer')));
+    asked.on('error', reject);
+    asked.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
 

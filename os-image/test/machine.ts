@@ -1,17 +1,42 @@
-/** A machine of QEMU's `virt` board with a disk image of ours, emulated. */
+/** A machine with a disk image of ours, emulated by QEMU. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 
+/** What each target is tried in. `secure-amd64`: amd64 with Secure Boot switched on, and Microsoft's keys in its firmware. */
+const MACHINES = {
+  'qemu-arm64': [
+    ...['qemu-system-aarch64', '-M', 'virt', '-cpu', 'cortex-a72'],
+    ...['-bios', '/cache/firmware-qemu-arm64/u-boot.bin'],
+  ],
+  jetson: [
+    ...['qemu-system-aarch64', '-M', 'virt', '-cpu', 'cortex-a72'],
+    ...['-bios', '/usr/share/qemu-efi-aarch64/QEMU_EFI.fd'],
+  ],
+  amd64: ['qemu-system-x86_64', '-M', 'q35', '-cpu', 'max,la57=off', '-bios', '/usr/share/ovmf/OVMF.fd'],
+  'secure-amd64': [
+    ...['qemu-system-x86_64', '-M', 'q35,smm=on', '-cpu', 'max,la57=off'],
+    ...['-global', 'driver=cfi.pflash01,property=secure,value=on'],
+    ...['-drive', 'if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd'],
+    ...['-drive', 'if=pflash,unit=1,format=raw,snapshot=on,file=/usr/share/OVMF/OVMF_VARS_4M.ms.fd'],
+  ],
+} as const;
+
 /** What a scenario may want other than usual. */
 export interface Board {
+  /** `qemu-arm64` if nothing is said. */
+  readonly machine?: keyof typeof MACHINES;
   /** The clock's start: `utc`, or a date and time. */
   readonly rtc?: string;
   /** The card's switch is on "lock". */
   readonly isReadOnly?: boolean;
   /** Without, DHCP still answers, and nothing else does. */
   readonly hasNetwork?: boolean;
+  /** The card forgets what it is told to discard; QEMU's, as some real ones, says so and does not. */
+  readonly forgets?: boolean;
+  /** Not even DHCP answers, and the box cannot be asked from outside. */
+  readonly isAlone?: boolean;
   /** More arguments for QEMU. */
   readonly more?: readonly string[];
 }
@@ -30,6 +55,7 @@ export class Machine {
   readonly #process: ChildProcess;
   readonly #lines: string[] = [];
   readonly #waiting = new Set<() => void>();
+  #from = 0;
   #ended = false;
 
   private constructor(process: ChildProcess, log: string) {
@@ -51,18 +77,25 @@ export class Machine {
   static start(inside: readonly [string, string], board: Board & Wiring): Machine {
     const [program, cache] = inside;
     const { disk, apiPort, shellPort, log, rtc = 'utc', isReadOnly = false, hasNetwork = true } = board;
+    const discard = board.forgets ? ',discard=unmap' : '';
+    const network = board.isAlone
+      ? ['-device', 'virtio-net-pci,romfile=']
+      : [
+          ...[
+            '-netdev',
+            `user,id=net,restrict=${hasNetwork ? 'off' : 'on'},hostfwd=tcp:127.0.0.1:${apiPort}-:8443`,
+          ],
+          ...['-device', 'virtio-net-pci,netdev=net,romfile='],
+        ];
+    const [emulator, ...firmware] = MACHINES[board.machine ?? 'qemu-arm64'];
     const args = [
-      ...['qemu-system-aarch64', '-M', 'virt', '-cpu', 'cortex-a72', '-accel', 'tcg,thread=multi'],
+      ...[emulator, ...firmware, '-accel', 'tcg,thread=multi'],
       ...['-smp', '2', '-m', '1536', '-nodefaults', '-display', 'none', '-monitor', 'none'],
       ...['-serial', 'stdio', '-serial', `tcp:127.0.0.1:${shellPort},server=on,wait=off`],
-      ...['-bios', '/cache/firmware-qemu-arm64/u-boot.bin', '-rtc', `base=${rtc}`],
-      ...['-drive', `file=${disk},format=raw,if=none,id=disk${isReadOnly ? ',readonly=on' : ''}`],
+      ...['-rtc', `base=${rtc}`],
+      ...['-drive', `file=${disk},format=raw,if=none,id=disk${isReadOnly ? ',readonly=on' : ''}${discard}`],
       ...['-device', 'virtio-blk-pci,drive=disk'],
-      ...[
-        '-netdev',
-        `user,id=net,restrict=${hasNetwork ? 'off' : 'on'},hostfwd=tcp:127.0.0.1:${apiPort}-:8443`,
-      ],
-      ...['-device', 'virtio-net-pci,netdev=net,romfile=', '-device', 'virtio-rng-pci'],
+      ...[...network, '-device', 'virtio-rng-pci'],
       ...['-device', 'i6300esb', '-action', 'watchdog=reset', ...(board.more ?? [])],
     ];
     // Its console's input stays open and silent: a key would stop U-Boot.
@@ -97,9 +130,14 @@ export class Machine {
     return new Machine(spawn(program, [cache, ...args], { stdio: ['pipe', 'pipe', 'inherit'] }), log);
   }
 
-  /** Waits for a line of the console that matches, from the beginning of the log on. Rejects when the machine ends. */
+  /** What the console has said so far answers no `line` any more: each boot says the same again. */
+  mark(): void {
+    this.#from = this.#lines.length;
+  }
+
+  /** Waits for a line of the console that matches, since `mark`. Rejects when the machine ends. */
   async line(pattern: RegExp, signal: AbortSignal): Promise<string> {
-    for (let next = 0; ;) {
+    for (let next = this.#from; ;) {
       for (; next < this.#lines.length; next += 1) {
         const line = this.#lines[next] ?? '';
         if (pattern.test(line)) return line;

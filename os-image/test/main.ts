@@ -1,19 +1,45 @@
 /** `scripts/test-image TARGET`: boots the image and shows that it works; prints what was proven and how long each took. */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { targetNamed } from '../build/targets.ts';
 import { buildVersions } from './card.ts';
 import { inspectImage } from './inspect.ts';
 import type { CutOptions, Scenario } from './scenario.ts';
+import { cameras } from './scenarios/cameras.ts';
 import { cuts } from './scenarios/cuts.ts';
+import { fallback } from './scenarios/fallback.ts';
+import { firstBoot } from './scenarios/first-boot.ts';
+import { hardship } from './scenarios/hardship.ts';
+import { idle } from './scenarios/idle.ts';
+import { jetson, mini, secure } from './scenarios/efi.ts';
+import { efiState } from './scenarios/efi-state.ts';
 import { life } from './scenarios/life.ts';
+import { network } from './scenarios/network.ts';
+import { reset } from './scenarios/reset.ts';
 
-const SCENARIOS: readonly Scenario[] = [life, cuts];
+const SCENARIOS: readonly Scenario[] = [
+  life,
+  cameras,
+  fallback,
+  firstBoot,
+  reset,
+  network,
+  hardship,
+  idle,
+  cuts,
+  efiState,
+  mini,
+  secure,
+  jetson,
+];
 
-const USAGE = `Usage: ./scripts/test-image qemu-arm64 [--only NAME[,NAME]] [OPTION…] | raspberrypi
+const targetOf = ({ target = 'qemu-arm64' }: Scenario): string => target;
+
+const USAGE = `Usage: ./scripts/test-image qemu-arm64|amd64|jetson [--only NAME[,NAME]] [OPTION…] | raspberrypi
 
 Builds the image (little compressed) if its parts changed, flashes disks with it, boots them in emulated machines, and shows:
 
-${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}
+${SCENARIOS.map((one) => `  ${targetOf(one).padEnd(11)} ${one.name.padEnd(12)} ${one.about}`).join('\n')}
 
   --cuts N      so many power cuts are looked at (500)
   --booted N    and so many of them booted (24)
@@ -71,21 +97,22 @@ async function main(argv: readonly string[]): Promise<number> {
       again: { type: 'boolean', default: false },
     },
   });
-  const [target] = positionals;
-  const names = values.only?.split(',') ?? SCENARIOS.map(({ name }) => name);
-  const scenarios = SCENARIOS.filter(({ name }) => names.includes(name));
-  if (target === 'raspberrypi' && !values.help) return inspectImage();
+  const target = targetNamed(positionals[0]);
+  const ofTarget = SCENARIOS.filter((scenario) => targetOf(scenario) === target?.name);
+  const names = values.only?.split(',') ?? ofTarget.filter(({ isExtra }) => !isExtra).map(({ name }) => name);
+  const scenarios = ofTarget.filter(({ name }) => names.includes(name));
   const [cutCount, booted, seed] = [values.cuts, values.booted, values.seed].map(Number);
   const options = { cuts: cutCount ?? NaN, booted: booted ?? NaN, seed: seed ?? NaN, again: values.again };
   const isCount = [options.cuts, options.booted, options.seed].every(
     (count) => Number.isSafeInteger(count) && count >= 0,
   );
-  if (values.help || target !== 'qemu-arm64' || scenarios.length !== names.length || !isCount) {
+  if (target?.name === 'raspberrypi' && !values.help) return inspectImage();
+  if (values.help || target === undefined || scenarios.length !== names.length || !isCount) {
     (values.help ? process.stdout : process.stderr).write(USAGE);
     return values.help ? 0 : 2;
   }
   const proven: Proven[] = [];
-  buildVersions();
+  buildVersions(target.name);
   const failed = await runAll(scenarios, options, proven);
   // What was shown before a failure is shown all the same.
   process.stdout.write('\n| | proven in emulation | s |\n|---|---|---:|\n');

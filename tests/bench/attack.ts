@@ -96,11 +96,7 @@ async function measure(client: MqttClient, agentPid: number): Promise<string[]> 
 }
 
 async function makeTokens(agent: TestAgent, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
-  const access = await Access.open({
-    stateDir: join(agent.dataDir, 'state'),
-    clock: systemClock,
-    onSetupCode: () => {},
-  });
+  const access = await Access.open({ stateDir: join(agent.dataDir, 'state'), clock: systemClock });
   const secrets = new Map<string, string>();
   for (const name of names) secrets.set(name, await access.addToken(name, 'operator', null));
   return secrets;

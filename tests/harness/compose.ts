@@ -38,6 +38,8 @@ const service = z.object({
     )
     .default([]),
   profiles: z.array(z.string()).optional(),
+  runtime: z.string().optional(),
+  group_add: z.array(z.coerce.string()).optional(),
   hostname: z.string().optional(),
   container_name: z.string().optional(),
   build: z.object({ context: z.string(), dockerfile: z.string().optional() }).optional(),

@@ -62,6 +62,19 @@ test('the agent alone: its surfaces are published, and preset and extra argument
   expect(existsSync(join(build!.context, build!.dockerfile ?? ''))).toBe(true);
 });
 
+test('on a Jetson: the same agent with the GPU of the host, and the settings take its variables', async () => {
+  const services = await composed([...AGENT, '-f', 'docker/compose.jetson.yaml'], {
+    SPYONCINO_BACKEND: 'tfjs-webgpu',
+  });
+  const { environment = {}, runtime, group_add: groups, ports } = services['orchestrator']!;
+  expect(runtime).toBe('nvidia');
+  expect(groups).toEqual(['video', '104']);
+  expect(ports).toContain('8443:8443');
+  expect(environment).toMatchObject({ NVIDIA_DRIVER_CAPABILITIES: 'compute,graphics,utility' });
+  const { settings } = await agentOf(environment, {}, {});
+  expect(settings).toMatchObject({ detection: { backend: 'tfjs-webgpu' }, bus: { host: '0.0.0.0' } });
+});
+
 test('the standby node: the same bundle of configuration, and nothing goes out twice', async () => {
   const services = await composed(HA);
   const [blue, green] = [services['orchestrator']!, services['orchestrator_canary']!];

@@ -88,3 +88,13 @@ test('what makes no sense is not understood', async () => {
     expect((await update(...args)).code, args.join(' ')).toBe(2);
   }
 });
+
+test('a factory reset is asked for twice, and refused where there is no image', async () => {
+  const port = ['--port', String(agent.busPort)];
+  const env = { SPYONCINO_BUS_USERNAME: 'ops', SPYONCINO_BUS_PASSWORD: password };
+  expect((await spyoncino(['factory-reset', ...port], env)).stderr).toContain('[USAGE]');
+  const unconfirmed = ['command', 'system.factory_reset', '{"confirm": "yes"}', ...port];
+  expect((await spyoncino(unconfirmed, env)).stderr).toContain('[COMMAND_INVALID]');
+  const { code, stderr } = await spyoncino(['factory-reset', '--erase-everything', ...port], env);
+  expect([code, stderr]).toEqual([1, expect.stringContaining('[RESET_NOT_AN_IMAGE]')]);
+});

@@ -45,6 +45,7 @@ interface BoxOptions {
   readonly version?: string;
   readonly bootId?: string;
   readonly reasons?: readonly ErrorReport[];
+  readonly attempts?: string;
 }
 
 async function box({
@@ -52,6 +53,7 @@ async function box({
   version = '1.0.0',
   bootId = 'boot 1',
   reasons = [],
+  attempts = '',
 }: BoxOptions = {}): Promise<Updater> {
   const updater = new Updater({
     home: { kind: 'image', version },
@@ -61,6 +63,7 @@ async function box({
     defaultSource: () => source,
     recording: () => recording,
     gateReasons: async () => reasons,
+    attempts: async () => attempts,
     restartBox: async () => void restarts++,
     onChange(view) {
       views.push(view);
@@ -163,8 +166,13 @@ test.each([false, true])(
     const reason = { code: 'GATE_NO_FRAME', message: 'No camera gives pictures.', advice: '' } as const;
     const back = await box({ bootId: 'boot 3', reasons: [reason] });
     expect(back.view.last).toMatchObject({ version: '1.1.0', outcome: 'rolled_back', reasons: [reason] });
-    const silent = await box({ bootId: 'boot 3' });
-    expect(silent.view.last?.reasons).toEqual([code('UPDATE_ROLLED_BACK')]);
+    const silent = await box({ bootId: 'boot 3', attempts: 'B 2 started\nB 1 no /var\n' });
+    expect(silent.view.last?.reasons).toEqual([
+      expect.objectContaining({
+        code: 'UPDATE_ROLLED_BACK',
+        message: expect.stringContaining('tried 2 times: no /var'),
+      }),
+    ]);
   },
 );
 

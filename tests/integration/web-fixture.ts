@@ -50,7 +50,7 @@ export async function startDevice({ owned = true } = {}): Promise<Device> {
       clock: systemClock,
       log,
     }),
-    Access.open({ stateDir, clock: systemClock, onSetupCode: (shown) => (code = shown) }),
+    Access.open({ stateDir, clock: systemClock, onSetupCode: (shown) => (code = shown ?? '') }),
   ]);
   const tokens = { viewer: '', operator: '', admin: '' };
   if (owned) {

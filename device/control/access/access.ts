@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { join } from 'node:path';
 import type { Account, Caller, Credentials, Origin, Role } from '../../contract/access.ts';
 import { CodedError } from '../../contract/errors.ts';
@@ -15,13 +15,17 @@ import {
   type UserEntry,
 } from './book.ts';
 import { Lockout } from '../../kernel/lockout.ts';
+import { forgetSetupCode, keepSetupCode } from './setup-code.ts';
 import { hashPassword, isPassword } from './password.ts';
 
 export interface AccessOptions {
   readonly stateDir: string;
   readonly clock: Clock;
-  /** There is no owner yet, and this is the code that makes one. For the console of the device alone. */
-  readonly onSetupCode: (code: string) => void;
+  /**
+   * Told the code that makes the owner, for the console of the device alone, and null once there is one. Left out by whoever
+   * opens the file beside the agent: no code is made then.
+   */
+  readonly onSetupCode?: (code: string | null) => void;
 }
 
 const SESSION_MS = 30 * 86_400_000;
@@ -37,9 +41,6 @@ const COMMON = new Set([
   'changeme123',
   'administrator',
 ]);
-/** Without what is easily confused. */
-const CODE_CHARACTERS = 'ABCDEFGHJKMNPQRSTUVWXYZ23456789';
-const CODE_LENGTH = 10;
 const MAX_WAITING = 64;
 /** Passwords that were right a moment ago need not be derived again; a fleet of clients may reconnect at once. */
 const MAX_REMEMBERED = 256;
@@ -74,7 +75,7 @@ export class Access {
   static async open(options: AccessOptions): Promise<Access> {
     const access = new Access(options);
     await access.#refresh();
-    if (!access.hasOwner) access.#newSetupCode();
+    await access.#takeSetupCode();
     return access;
   }
 
@@ -132,7 +133,6 @@ export class Access {
         if (book.users.some(({ role }) => role === 'admin')) throw new CodedError('SETUP_CLOSED');
         return withUser(book, await this.#makeUser(name, 'admin', password));
       });
-      this.#setupCode = null;
     });
   }
 
@@ -314,14 +314,22 @@ export class Access {
     this.#book = await readBook(this.#path);
     this.#version = version;
     this.#tellRevoked(this.#proofs());
+    if (this.#setupCode === null || !this.hasOwner) return;
+    this.#setupCode = null;
+    await forgetSetupCode(this.#o.stateDir);
+    this.#o.onSetupCode?.(null);
   }
 
-  #newSetupCode(): void {
-    this.#setupCode = Array.from(
-      { length: CODE_LENGTH },
-      () => CODE_CHARACTERS[randomInt(CODE_CHARACTERS.length)],
-    ).join('');
-    this.#o.onSetupCode(`${this.#setupCode.slice(0, 5)}-${this.#setupCode.slice(5)}`);
+  async #takeSetupCode(): Promise<void> {
+    const { onSetupCode, stateDir } = this.#o;
+    if (!onSetupCode) return;
+    if (this.hasOwner) {
+      await forgetSetupCode(stateDir);
+      onSetupCode(null);
+      return;
+    }
+    this.#setupCode = await keepSetupCode(stateDir);
+    onSetupCode(`${this.#setupCode.slice(0, 5)}-${this.#setupCode.slice(5)}`);
   }
 }
 

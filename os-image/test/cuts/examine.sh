@@ -18,5 +18,5 @@ while read -r folder; do
   sed 's/.*/dump "\/&" "files\/&"/' confirmed >>wanted
   while read -r path; do mkdir -p "files/$(dirname "$path")"; done <confirmed
   debugfs -f wanted data.img >/dev/null 2>&1
-  echo done
+  echo 'done'
 done

@@ -19,7 +19,8 @@ let clock: ManualClock;
 let codes: string[];
 let access: Access;
 
-const open = () => Access.open({ stateDir, clock, onSetupCode: (shown) => codes.push(shown) });
+const open = () =>
+  Access.open({ stateDir, clock, onSetupCode: (shown) => void codes.push(shown ?? 'owned') });
 
 beforeEach(async () => {
   stateDir = await mkdtemp(join(tmpdir(), 'spyoncino-access-'));
@@ -45,9 +46,25 @@ test('without an owner nobody gets in; the code on the console makes one, once',
     surface: 'http',
   });
   await expect(access.claim(codes[0]!, 'eve', PASSWORD, HOME)).rejects.toEqual(code('SETUP_CLOSED'));
+  expect(codes.slice(1)).toEqual(['owned']);
   codes = [];
   access = await open();
+  expect(codes).toEqual(['owned']);
+});
+
+test('the code stays the same until there is an owner, also one who was made beside the agent', async () => {
+  await open();
+  expect(codes).toEqual([codes[0], codes[0]]);
+  expect((await stat(join(stateDir, 'setup-code'))).mode & 0o777).toBe(0o600);
+  codes = [];
+  const beside = await Access.open({ stateDir, clock });
+  await beside.addToken('hub', 'admin', null);
+  await expect(access.authenticate(bearer('nobody'), HOME)).rejects.toEqual(code('UNAUTHENTICATED'));
   expect(codes).toEqual([]);
+  await beside.addUser('ada', 'admin', PASSWORD);
+  await access.authenticate(byPassword('ada', PASSWORD), HOME);
+  expect(codes).toEqual(['owned']);
+  await expect(stat(join(stateDir, 'setup-code'))).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
 test('two who claim at once: one is the owner', async () => {
@@ -150,7 +167,7 @@ test('a damaged list lets nobody in, and is not replaced', async () => {
 
 test('who may no longer do what he could is told of, once, also when somebody else changes the file', async () => {
   const steps = new StepClock(Date.UTC(2026, 10, 25));
-  const options = { stateDir, clock: steps, onSetupCode: () => {} };
+  const options = { stateDir, clock: steps };
   const watched = await Access.open(options);
   await watched.addUser('owner', 'admin', 'correct horse');
   await watched.addUser('guest', 'viewer', 'battery staple');
@@ -182,7 +199,7 @@ test('who may no longer do what he could is told of, once, also when somebody el
 test('who was let in and is removed within a moment is told of, too', async () => {
   const revoked: string[] = [];
   const steps = new StepClock(Date.UTC(2026, 10, 25));
-  const options = { stateDir, clock: steps, onSetupCode: () => {} };
+  const options = { stateDir, clock: steps };
   const [watched, beside] = [await Access.open(options), await Access.open(options)];
   await using _watching = watched.watch((name) => revoked.push(name));
   const secret = await beside.addToken('brief', 'viewer', null);

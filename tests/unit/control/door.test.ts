@@ -117,6 +117,16 @@ test('a handler that hangs is told so and does not hold up its caller', async ()
   await promise;
 });
 
+test('an update is asked of programs and servers, and may take minutes', async () => {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  act = () => promise;
+  const answer = door.submit({ command: 'update.check' }, as('admin'));
+  while (clock.sleepers === 0) await new Promise(setImmediate);
+  clock.advance(120_000);
+  resolve('newer');
+  expect(await answer).toMatchObject({ ok: true, result: 'newer' });
+});
+
 test('whatever comes in is answered, audited once, and repeats no values', async () => {
   const command = fc.oneof(fc.constantFrom(...NAMES), fc.string());
   const request = fc.oneof(

@@ -130,6 +130,7 @@ test('an index of a newer version is not touched, and recording can go on', asyn
   {
     using store = await Store.open({ dataDir, as: 'owner' });
     store.run('PRAGMA user_version = 999');
+    store.run('UPDATE usable SET since_version = 999');
   }
   await mkdir(join(dataDir, 'media'));
   await writeIdentity(join(dataDir, 'media'), { id: 'disk', createdUtcMs: NOON_MS });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { MIGRATIONS } from '../../../device/library/schema.ts';
+import { MIGRATIONS, USABLE_SINCE } from '../../../device/library/schema.ts';
 import { indexPath, setIndexAside, Store } from '../../../device/library/store.ts';
 
 let dataDir: string;
@@ -13,7 +13,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dataDir, { recursive: true }));
 
-const open = (migrations: readonly string[] = MIGRATIONS) => Store.open({ dataDir, as: 'owner', migrations });
+const open = (migrations: readonly string[] = MIGRATIONS, usableSince = USABLE_SINCE) =>
+  Store.open({ dataDir, as: 'owner', migrations, usableSince });
 const schemaOf = (store: Store): readonly unknown[] =>
   store.all('SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name');
 
@@ -59,8 +60,20 @@ test('a migration that fails changes nothing', async () => {
   expect(store.get(`SELECT 1 FROM sqlite_schema WHERE name = 'half'`)).toBeNull();
 });
 
-test('a newer index is refused and stays as it is', async () => {
+test('after an update that fell back the index is used as it is, and again by the newer program', async () => {
   (await open(ALL))[Symbol.dispose]();
+  {
+    using older = await open();
+    expect(older.version).toBe(ALL.length);
+    older.run('INSERT INTO camera (camera_id, since_ms) VALUES (?, ?)', 'porch', 1);
+    using _guest = await Store.open({ dataDir, as: 'guest' });
+  }
+  using store = await open(ALL);
+  expect(store.get('SELECT camera_id, note FROM camera')).toMatchObject({ camera_id: 'porch', note: null });
+});
+
+test('a newer index that is of no use to us is refused and stays as it is', async () => {
+  (await open(ALL, ALL.length))[Symbol.dispose]();
   await expect(open(MIGRATIONS)).rejects.toMatchObject({ code: 'INDEX_NEWER' });
   using store = await open(ALL);
   expect(store.version).toBe(ALL.length);

@@ -77,10 +77,11 @@ secrets: { outputs: { telegram: { token: "1:a" } } }
   expect(wifi).toContain(`psk="${SECRET}"`);
   expect(wifi).toContain('country=DE');
   expect(wifi).toContain('key_mgmt=NONE');
-  for (const path of ['etc/wpa_supplicant/wpa_supplicant-wlan0.conf', 'etc/spyoncino/secrets.yaml']) {
+  const keys = 'etc/ssh/authorized_keys';
+  for (const path of ['etc/wpa_supplicant/wpa_supplicant-wlan0.conf', 'etc/spyoncino/secrets.yaml', keys]) {
     expect((await stat(join(root, path))).mode & 0o777).toBe(0o600);
   }
-  expect(await written('etc/spyoncino/authorized_keys')).toBe(`${KEY}\n`);
+  expect(await written(keys)).toBe(`${KEY}\n`);
   expect(await readlink(join(root, 'etc/localtime'))).toBe('/usr/share/zoneinfo/Europe/Berlin');
   expect(parse(await written('etc/spyoncino/config.yaml'))).toEqual({
     cameras: [{ camera_id: 'porch', usb_port: 'auto' }],
@@ -238,11 +239,19 @@ test('an attempt that was cut short is done again, whole', async () => {
   const whole = await tree();
   // After the power cut some files are there, others are not, and one is half of its temporary.
   await rm(join(root, 'var'), { recursive: true });
-  await rm(join(root, 'etc/spyoncino'), { recursive: true });
+  await rm(join(root, 'etc/ssh'), { recursive: true });
   await writeFile(join(root, 'etc/hosts.tmp'), '127.0');
   await symlink('/nowhere', join(root, 'etc/localtime.tmp'));
   expect((await apply()).outcome).toBe('applied');
   expect(await tree()).toEqual(whole);
+});
+
+test('settings without a key take away those of settings before: SSH is off again', async () => {
+  await put('spyoncino.yaml', `ssh_key: ${KEY}\n`);
+  await apply();
+  await put('spyoncino.yaml', 'hostname: porch\n');
+  await apply();
+  expect(await written('etc/ssh/authorized_keys')).toBe('');
 });
 
 test('the configuration may be elsewhere, and belongs to whom that folder belongs', async () => {
@@ -250,9 +259,9 @@ test('the configuration may be elsewhere, and belongs to whom that folder belong
   await mkdir(configDir);
   const isRoot = process.getuid?.() === 0;
   if (isRoot) await chown(configDir, 12_345, 12_346);
-  await put('spyoncino.yaml', `ssh_key: ${KEY}\nconfig: {}\nsecrets: {}\n`);
+  await put('spyoncino.yaml', 'config: {}\nsecrets: {}\n');
   await applyProvision({ from: boot, root, configDir, checkConfig: async () => {} });
-  for (const name of ['authorized_keys', 'config.yaml', 'secrets.yaml']) {
+  for (const name of ['config.yaml', 'secrets.yaml']) {
     const { gid, uid } = await stat(join(configDir, name));
     if (isRoot) expect([uid, gid]).toEqual([12_345, 12_346]);
   }
@@ -296,9 +305,7 @@ test('whatever bytes lie there: never a crash, and never a plan beside a problem
       const { plan, problems } = readProvision(new Map(Object.entries(files)));
       for (const { code } of problems) expect(code).toMatch(/^PROVISION_/);
       for (const { content, path, place } of filesOf(plan, 'machine')) {
-        expect(path).toMatch(
-          place === 'system' ? /^etc\/[\w./-]+$/ : /^(?:authorized_keys|config\.yaml|secrets\.yaml)$/,
-        );
+        expect(path).toMatch(place === 'system' ? /^etc\/[\w./-]+$/ : /^(?:config\.yaml|secrets\.yaml)$/);
         expect(path).not.toContain('..');
         // One line more than were meant would be another setting.
         if (path === 'etc/hostname') expect(content).toMatch(/^[a-z0-9-]+\n$/);

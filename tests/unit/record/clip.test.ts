@@ -170,9 +170,11 @@ test('what is received is durable within a second, with one sync for it', async 
     if (i < 10) continue;
     const [file] = disk.files.values();
     const { samples } = readMp4(file!.durable).tracks[0]!;
-    expect(i + 1 - samples.length).toBeLessThanOrEqual(9);
+    // A power cut before the next picture costs so many.
+    expect(i + 1 - samples.length).toBeLessThan(10);
   }
-  expect(disk.syncs).toBeLessThanOrEqual(60 / 0.9 + 2);
+  // Twice a picture earlier, as a new disk is not trusted yet.
+  expect(disk.syncs).toBeLessThanOrEqual(60 + 2);
 });
 
 test('a still comes from the key frame before it, for as long as the ring holds it', async () => {

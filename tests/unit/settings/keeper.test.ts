@@ -2,12 +2,16 @@ import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import type { ConfigFact } from '../../../device/contract/config.ts';
 import type { Settings } from '../../../device/contract/settings.ts';
 import { ConfigKeeper, type Applier, type HealthLevel } from '../../../device/settings/keeper.ts';
 import type { ChangePlan } from '../../../device/settings/plan.ts';
 import { ManualClock } from '../record/manual-clock.ts';
+import { fingerprintOf } from '../../../device/settings/fingerprint.ts';
+import { History } from '../../../device/settings/history.ts';
+import { loadSettings } from '../../../device/settings/index.ts';
 import { configDir } from './config-dir.ts';
 
 const FILE = `# mine
@@ -54,7 +58,7 @@ let keeper: ConfigKeeper;
 
 const open = async (): Promise<ConfigKeeper> => {
   const opened = await ConfigKeeper.open({
-    load: { configDir: dir.path, dataDir: '/data', env: {} },
+    load: { configDir: dir.path, dataDir: dir.path, env: {}, version: '1.0.0' },
     stateDir: join(dir.path, 'state'),
     clock,
     log: pino({ enabled: false }),
@@ -285,4 +289,70 @@ test('secrets are neither in history nor in what is told', async () => {
   await chmod(secrets, 0o600);
   await keeper.update(setFps(5));
   expect(JSON.stringify([facts, await keeper.history()])).not.toContain('hunter2');
+});
+
+describe('a configuration that a newer version took, after an update that fell back', () => {
+  const LATER = `${FILE}    sonar: { range_m: 5 }
+  - camera_id: roof
+    telepathy: true
+`;
+
+  /** The newer version ran on this text. */
+  async function newerRanOn(text: string): Promise<void> {
+    await keeper[Symbol.asyncDispose]();
+    await writeFile(join(dir.path, 'config.yaml'), text);
+    await new History(join(dir.path, 'state')).add({
+      ...{ fingerprint: fingerprintOf(parse(text)), parent: null, author: 'ada', utcMs: 0, changes: [] },
+      ...{ text, version: '2.0.0' },
+    });
+  }
+
+  test('is run on without what this version does not know; the file keeps it', async () => {
+    await newerRanOn(LATER);
+    keeper = await open();
+    expect(keeper.current.settings.cameras.map(({ cameraId }) => cameraId)).toEqual(['porch', 'yard']);
+    expect(keeper.current.warnings).toEqual([
+      expect.stringMatching(/^CONFIG_OTHER_VERSION: .*config.yaml:7: cameras.yard.sonar unknown key/),
+      expect.stringMatching(/^CONFIG_OTHER_VERSION: .*:9: cameras.roof.telepathy unknown key/),
+      expect.stringMatching(/^CONFIG_OTHER_VERSION: .*:8: cameras.roof /),
+    ]);
+    expect(await file()).toBe(LATER);
+  });
+
+  test('can be changed, and is still run on after the next start, and by the newer version', async () => {
+    await newerRanOn(LATER);
+    keeper = await open();
+    await keeper.update(setFps(5));
+    await pass(120_000);
+    expect(await file()).toBe(LATER.replace('true\n', 'true\n    fps: 5\n'));
+    await keeper[Symbol.asyncDispose]();
+    keeper = await open();
+    expect(keeper.current.settings.cameras[0]).toMatchObject({ cameraId: 'porch', source: { fps: 5 } });
+  });
+
+  test('other mistakes are refused as ever', async () => {
+    await newerRanOn(LATER);
+    keeper = await open();
+    await expect(
+      keeper.update({ author: 'ada', changes: { cameras: { porch: { telepathy: true } } } }),
+    ).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.not.stringContaining('sonar') });
+    await writeFile(join(dir.path, 'config.yaml'), `${LATER}fpss: 4\n`);
+    await expect(keeper.update({ author: 'file', changes: null })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+    });
+  });
+
+  test('is refused where the history does not know that another version took it', async () => {
+    await writeFile(join(dir.path, 'config.yaml'), LATER);
+    await expect(open()).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  });
+
+  test('is refused where the environment is at fault', async () => {
+    await newerRanOn(LATER);
+    const load = { configDir: dir.path, dataDir: dir.path, version: '1.0.0' };
+    await expect(loadSettings({ ...load, env: { SPYONCINO_BUS__PORT: 'nowhere' } })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+    });
+    keeper = await open();
+  });
 });
