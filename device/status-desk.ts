@@ -68,7 +68,7 @@ export class StatusDesk implements AsyncDisposable {
 
   /**
    * Why the box does not do its work, though it should; null while it does, and while somebody has to mend it: a disk that is full or locked
-   * is not helped by a restart, and whoever looks for the reason finds an agent that says it.
+   * is not helped by a restart (nor is what follows from it), and whoever looks for the reason finds an agent that says it.
    */
   stuck(): string | null {
     return this.#idle(({ code }) => ERRORS[code].fault !== 'operator');
@@ -81,7 +81,7 @@ export class StatusDesk implements AsyncDisposable {
     const wanted = cameras.filter(({ status }) => status !== 'disabled');
     if (wanted.length > 0 && wanted.every(({ status }) => status === 'error')) return 'no camera works';
     const storage = modules['modules.storage.retention'];
-    return storage?.status === 'error' && storage.reasons.some(counts) ? 'footage cannot be kept' : null;
+    return storage?.status === 'error' && storage.reasons.every(counts) ? 'footage cannot be kept' : null;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

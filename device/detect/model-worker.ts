@@ -4,8 +4,8 @@ import { CodedError } from '../contract/errors.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { ThreadMessage, ThreadRequest, ThreadStart } from './model-thread.ts';
 
-/** A GPU may compile shaders for a minute when it meets a model. */
-const START_LIMIT_MS = 90_000;
+/** A GPU may compile shaders for a minute when it meets a model; an old board under load takes as long to load it. */
+const START_LIMIT_MS = 240_000;
 /** What takes longer hangs. Where the first crop took long already, it has more time, but not without end. */
 const RUN_LIMIT_MS = { least: 10_000, most: 60_000 } as const;
 const RUN_LIMIT_FIRSTS = 5;

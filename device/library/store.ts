@@ -189,6 +189,8 @@ const CODES: Readonly<Record<number, 'DISK_READ_ONLY' | 'INDEX_UNUSABLE' | 'DISK
   11: 'INDEX_UNUSABLE',
   13: 'DISK_FULL',
   26: 'INDEX_UNUSABLE',
+  // SQLITE_IOERR_SHMSIZE: there is no room for the index of the write-ahead log.
+  4874: 'DISK_FULL',
 };
 const SYSTEM_CODES: Readonly<Record<string, 'DISK_READ_ONLY' | 'DISK_FULL'>> = {
   EROFS: 'DISK_READ_ONLY',
@@ -199,6 +201,6 @@ const SYSTEM_CODES: Readonly<Record<string, 'DISK_READ_ONLY' | 'DISK_FULL'>> = {
 export function codedSqlError(error: unknown): CodedError {
   const { errcode, code } = error as { errcode?: number; code?: string };
   // The low byte of an extended code is the plain one.
-  const known = errcode === undefined ? SYSTEM_CODES[code ?? ''] : CODES[errcode & 0xff];
+  const known = errcode === undefined ? SYSTEM_CODES[code ?? ''] : (CODES[errcode] ?? CODES[errcode & 0xff]);
   return CodedError.from(error, known ?? 'INDEX_UNAVAILABLE');
 }

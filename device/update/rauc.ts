@@ -54,6 +54,7 @@ const MEANINGS: readonly (readonly [RegExp, ErrorCode])[] = [
   [/signature verification failed|Signature size is 0|no signature/i, 'UPDATE_UNSIGNED'],
   [/Compatible mismatch/i, 'UPDATE_WRONG_BOARD'],
   [/version.*(?:lower|older|smaller)|downgrade/i, 'UPDATE_OLDER'],
+  [/via D-Bus/i, 'UPDATE_FAILED'],
   [/No space left/i, 'UPDATE_NO_SPACE'],
   [/No such file/i, 'UPDATE_NOT_FOUND'],
   [

@@ -45,7 +45,8 @@ id=00000000-0000-4000-8000-0000000000d0
 truncate -s "$(size_of data)M" "$work/data.img"
 # As for the card it grows to, not for a disk of 64 MiB: blocks as large as pages, inodes for files of some size (their tables are written
 # when it grows), room for the groups of a terabyte.
-mke2fs -q -t ext4 -b 4096 -i 65536 -U "$id" -E "hash_seed=$id,resize=268435456" -L data -m 1 -d "$work/data" "$work/data.img"
+# Nothing is kept for root: it would fill up what the agent, who is not root, frees on a full disk.
+mke2fs -q -t ext4 -b 4096 -i 65536 -U "$id" -E "hash_seed=$id,resize=268435456" -L data -m 0 -d "$work/data" "$work/data.img"
 
 put firmware "$work/firmware.img"
 put boot_state "$layout/boot_state.img"

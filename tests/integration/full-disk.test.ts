@@ -41,7 +41,7 @@ afterEach(async () => {
 
 /** Index, footage and whatever else there is on one small disk, and the desk that looks after it, on simulated time. */
 async function world() {
-  await disk.mount(place);
+  if (!existsSync(join(place, 'state'))) await disk.mount(place);
   const clock = new StepClock(NOON_MS);
   const signal = new AbortController().signal;
   const { context } = await openAsOwner(
@@ -226,28 +226,46 @@ test('another program fills the disk: footage makes room, the alarm comes before
   expect(context.store.get(`SELECT 1 FROM file WHERE file_id = 'after'`)).not.toBeNull();
 });
 
+/** Another program takes every byte that is left. */
+async function fillUp(): Promise<void> {
+  await using file = await open(join(place, 'other-program.bin'), 'w');
+  for (let size = MB; size >= 1;) {
+    const written = await file.write(Buffer.alloc(size, 2)).then(
+      () => true,
+      () => false,
+    );
+    if (!written) size = Math.floor(size / 2);
+  }
+  await file.sync().catch(() => {});
+}
+
 test('another program fills the disk to the last byte at once: footage makes room for what is recorded next', async () => {
   await using agent = await world();
   const { context, record, clock, alarms } = agent;
   for (let n = 0; n < 20; n++) await recordMinute(agent, n);
   const before = paths(context, 'continuous').length;
-  {
-    await using file = await open(join(place, 'other-program.bin'), 'w');
-    for (let size = MB; size >= 1;) {
-      const written = await file.write(Buffer.alloc(size, 2)).then(
-        () => true,
-        () => false,
-      );
-      if (!written) size = Math.floor(size / 2);
-    }
-    await file.sync().catch(() => {});
-  }
+  await fillUp();
   await record(segment('refused', { startUtcMs: clock.utcMs(), sizeBytes: MB }));
   await clock.advance(MINUTE_MS);
   expect(await disk.freeBytes()).toBeGreaterThanOrEqual(HEADROOM_BYTES);
   expect(paths(context, 'continuous').length).toBeLessThan(before);
   expect(paths(context, 'protected')).toHaveLength(6);
   expect(alarms()).toEqual([]);
+  await record(segment('next', { startUtcMs: clock.utcMs(), sizeBytes: MB }));
+  expect(context.store.get(`SELECT 1 FROM file WHERE file_id = 'next'`)).not.toBeNull();
+});
+
+test('a disk that was filled to the last byte while the agent was off has room again after its start', async () => {
+  {
+    await using agent = await world();
+    for (let n = 0; n < 20; n++) await recordMinute(agent, n);
+  }
+  await fillUp();
+  await using agent = await world();
+  const { context, record, clock } = agent;
+  await clock.advance(MINUTE_MS);
+  expect(await disk.freeBytes()).toBeGreaterThanOrEqual(HEADROOM_BYTES);
+  expect(paths(context, 'protected')).toHaveLength(6);
   await record(segment('next', { startUtcMs: clock.utcMs(), sizeBytes: MB }));
   expect(context.store.get(`SELECT 1 FROM file WHERE file_id = 'next'`)).not.toBeNull();
 });

@@ -6,10 +6,10 @@ import { StatusDesk } from '../../device/status-desk.ts';
 import { StepClock } from '../harness/step-clock.ts';
 import { silent } from './library/rig.ts';
 
-const module = (id: string, status: ModuleHealth['status'], code: ErrorCode | null): Module => ({
+const module = (id: string, status: ModuleHealth['status'], ...codes: ErrorCode[]): Module => ({
   id,
   instance: id.startsWith('modules.input.') ? 'porch' : null,
-  health: () => ({ status, reasons: code ? [new CodedError(code).report()] : [], details: {} }),
+  health: () => ({ status, reasons: codes.map((code) => new CodedError(code).report()), details: {} }),
 });
 
 const deskOf = (...modules: Module[]): StatusDesk =>
@@ -22,7 +22,7 @@ const deskOf = (...modules: Module[]): StatusDesk =>
     log: silent,
   });
 
-const camera = module('modules.input.usb_camera', 'healthy', null);
+const camera = module('modules.input.usb_camera', 'healthy');
 
 test.each<[ErrorCode, boolean]>([
   ['DISK_READ_ONLY', false],
@@ -35,8 +35,13 @@ test.each<[ErrorCode, boolean]>([
   expect(desk.stuck()).toBe(helps ? 'footage cannot be kept' : null);
 });
 
+test('what follows from a full disk is not helped either', () => {
+  const desk = deskOf(camera, module(STORAGE, 'error', 'DISK_FULL', 'INDEX_UNAVAILABLE'));
+  expect([desk.isReady, desk.stuck()]).toEqual([false, null]);
+});
+
 test('who records is ready; with nothing but hosts that died it is neither ready nor alive', () => {
-  const storage = module(STORAGE, 'healthy', null);
+  const storage = module(STORAGE, 'healthy');
   const well = deskOf(camera, storage);
   expect([well.isReady, well.stuck()]).toEqual([true, null]);
   const dead = deskOf(module('modules.input.usb_camera', 'error', 'CAMERA_HOST_CRASHED'), storage);

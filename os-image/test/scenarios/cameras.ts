@@ -9,7 +9,7 @@ import { Guest, HOST } from '../guest.ts';
 import type { Scenario, Shown } from '../scenario.ts';
 import { cache, root } from '../toolbox.ts';
 
-/** People walk so much slower than they did: a processor that is emulated needs many seconds for one look. */
+/** Cut to one square of the model, where they are large; people walk so much slower than they did: a processor that is emulated needs many seconds for one look. */
 const SLOWER = 10;
 
 /** No camera of the kernel's beside it. */
@@ -19,7 +19,17 @@ async function slowFootage(): Promise<string> {
   const slow = `${cache}/vm/street.mp4`;
   if (existsSync(slow)) return slow;
   const footage = await fetchFootage({ cacheDir: `${root}/.cache/footage` });
-  const filter = ['-t', '20', '-i', footage, '-an', '-vf', `setpts=${SLOWER}*PTS`, '-r', '1'];
+  const filter = [
+    '-t',
+    '20',
+    '-i',
+    footage,
+    '-an',
+    '-vf',
+    `crop=288:288:300:200,setpts=${SLOWER}*PTS`,
+    '-r',
+    '1',
+  ];
   execFileSync('ffmpeg', ['-loglevel', 'error', '-nostdin', '-y', ...filter, '-crf', '16', slow]);
   return slow;
 }
@@ -27,7 +37,7 @@ async function slowFootage(): Promise<string> {
 async function street(): Promise<RtspServer> {
   const lacks = takeLacks();
   if (lacks.length > 0) throw new Error(`a network camera needs ${lacks.join(', ')}: apt-get install`);
-  const picture = { width: 768, height: 576, fps: 1, codec: 'h264', bitrateKbit: 500, gop: 2 } as const;
+  const picture = { width: 288, height: 288, fps: 1, codec: 'h264', bitrateKbit: 500, gop: 2 } as const;
   return await startRtspServer({ streams: [{ path: '/street', ...picture, file: await slowFootage() }] });
 }
 

@@ -103,6 +103,8 @@ test('what RAUC says has a meaning, or is told as it is', () => {
     'UPDATE_UNSIGNED',
   );
   expect(meaningOf('Failed mounting bundle: No space left on device').code).toBe('UPDATE_NO_SPACE');
+  const noService = 'Error retrieving slot status via D-Bus: Could not connect: No such file or directory';
+  expect(meaningOf(noService).code).toBe('UPDATE_FAILED');
   const unknown = meaningOf('rauc-Message: 15:52:00: reading\nsomething else happened\n');
   expect(unknown).toMatchObject({
     code: 'UPDATE_FAILED',
