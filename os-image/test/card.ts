@@ -155,7 +155,7 @@ export class Card implements Disposable {
 
   /** Pictures in a clip below the data directory, of a card that is switched off. */
   async picturesOf(clip: string): Promise<number> {
-    const copy = 'vm/clip.mp4';
+    const copy = this.path.replace(/img$/, 'mp4');
     rmSync(`${cache}/${copy}`, { force: true });
     const data = `/cache/${this.path}?offset=${startBytes('data')}`;
     toolbox('debugfs', '-R', `dump /spyoncino/${clip} /cache/${copy}`, data);

@@ -1,7 +1,7 @@
 /** A machine with a disk image of ours, emulated by QEMU. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 /** What each target is tried in. `secure-amd64`: amd64 with Secure Boot switched on, and Microsoft's keys in its firmware. */
@@ -50,6 +50,9 @@ interface Wiring {
   readonly shellPort: number;
   readonly log: string;
 }
+
+/** Of Linux in user space, on every architecture. */
+const TICKS_PER_SECOND = 100;
 
 export class Machine {
   readonly #process: ChildProcess;
@@ -128,6 +131,23 @@ export class Machine {
       ...['-drive', `file=${disk},format=qcow2,if=sd`],
     ];
     return new Machine(spawn(program, [cache, ...args], { stdio: ['pipe', 'pipe', 'inherit'] }), log);
+  }
+
+  /** Processor time of the emulator so far. */
+  cpuSeconds(): number {
+    const all = [this.#process.pid ?? 0];
+    // It is a descendant of what we started.
+    for (const pid of all)
+      all.push(
+        ...readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+      );
+    const ticks = all.map((pid) => {
+      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+        .replace(/^.*\) /, '')
+        .split(' ');
+      return Number(fields[11]) + Number(fields[12]);
+    });
+    return ticks.reduce((sum, each) => sum + each, 0) / TICKS_PER_SECOND;
   }
 
   /** What the console has said so far answers no `line` any more: each boot says the same again. */

@@ -5,6 +5,7 @@ import { targetNamed } from '../build/targets.ts';
 import { buildVersions } from './card.ts';
 import { inspectImage } from './inspect.ts';
 import type { CutOptions, Scenario } from './scenario.ts';
+import { boot } from './scenarios/boot.ts';
 import { cameras } from './scenarios/cameras.ts';
 import { cuts } from './scenarios/cuts.ts';
 import { fallback } from './scenarios/fallback.ts';
@@ -18,6 +19,7 @@ import { network } from './scenarios/network.ts';
 import { reset } from './scenarios/reset.ts';
 
 const SCENARIOS: readonly Scenario[] = [
+  boot,
   life,
   cameras,
   fallback,
@@ -41,6 +43,7 @@ Builds the image (little compressed) if its parts changed, flashes disks with it
 
 ${SCENARIOS.map((one) => `  ${targetOf(one).padEnd(11)} ${one.name.padEnd(12)} ${one.about}`).join('\n')}
 
+  --jobs N      so many scenarios at a time (2); an emulated machine keeps a core busy
   --cuts N      so many power cuts are looked at (500)
   --booted N    and so many of them booted (24)
   --seed N      the same cuts once more; printed at each run
@@ -57,30 +60,39 @@ interface Proven {
   readonly seconds: number;
 }
 
-/** Each from its own power-on; what follows one that failed is shown all the same. Returns how many failed. */
+/** Each from its own power-on, `jobs` at a time; what follows one that failed is shown all the same. Returns how many failed. */
 async function runAll(
   scenarios: readonly Scenario[],
+  jobs: number,
   options: CutOptions,
   proven: Proven[],
 ): Promise<number> {
+  const waiting = [...scenarios];
   let failed = 0;
-  for (const scenario of scenarios) {
-    const started = performance.now();
-    process.stderr.write(`\n${scenario.name}: ${scenario.about}\n`);
-    const shown = (what: string): void => {
-      const seconds = (performance.now() - started) / 1000;
-      proven.push({ scenario: scenario.name, what, seconds });
-      process.stderr.write(`${seconds.toFixed(1).padStart(7)} s  ${what}\n`);
-    };
-    try {
-      await scenario.run({ shown, options });
-    } catch (error) {
-      failed += 1;
-      process.stderr.write(
-        `image: ${scenario.name}: ${error instanceof Error ? error.message : String(error)}\n`,
-      );
+  const worker = async (): Promise<void> => {
+    for (let scenario; (scenario = waiting.shift());) {
+      const { name } = scenario;
+      const started = performance.now();
+      const say = (what: string): void => {
+        const seconds = (performance.now() - started) / 1000;
+        process.stderr.write(`${name.padEnd(11)} ${seconds.toFixed(0).padStart(5)} s  ${what}\n`);
+      };
+      say(scenario.about);
+      try {
+        await scenario.run({
+          shown: (what) => {
+            proven.push({ scenario: name, what, seconds: (performance.now() - started) / 1000 });
+            say(what);
+          },
+          options,
+        });
+      } catch (error) {
+        failed += 1;
+        say(`FAILED: ${error instanceof Error ? error.message : String(error)}`);
+      }
     }
-  }
+  };
+  await Promise.all(Array.from({ length: jobs }, worker));
   return failed;
 }
 
@@ -91,6 +103,7 @@ async function main(argv: readonly string[]): Promise<number> {
     options: {
       help: { type: 'boolean', short: 'h' },
       only: { type: 'string' },
+      jobs: { type: 'string', default: '2' },
       cuts: { type: 'string', default: '500' },
       booted: { type: 'string', default: '24' },
       seed: { type: 'string', default: String(randomInt(2 ** 31)) },
@@ -101,11 +114,18 @@ async function main(argv: readonly string[]): Promise<number> {
   const ofTarget = SCENARIOS.filter((scenario) => targetOf(scenario) === target?.name);
   const names = values.only?.split(',') ?? ofTarget.filter(({ isExtra }) => !isExtra).map(({ name }) => name);
   const scenarios = ofTarget.filter(({ name }) => names.includes(name));
-  const [cutCount, booted, seed] = [values.cuts, values.booted, values.seed].map(Number);
-  const options = { cuts: cutCount ?? NaN, booted: booted ?? NaN, seed: seed ?? NaN, again: values.again };
-  const isCount = [options.cuts, options.booted, options.seed].every(
-    (count) => Number.isSafeInteger(count) && count >= 0,
-  );
+  const options = {
+    cuts: Number(values.cuts),
+    booted: Number(values.booted),
+    seed: Number(values.seed),
+    again: values.again,
+  };
+  const jobs = Number(values.jobs);
+  const isCount =
+    jobs > 0 &&
+    [options.cuts, options.booted, options.seed, jobs].every(
+      (count) => Number.isSafeInteger(count) && count >= 0,
+    );
   if (target?.name === 'raspberrypi' && !values.help) return inspectImage();
   if (values.help || target === undefined || scenarios.length !== names.length || !isCount) {
     (values.help ? process.stdout : process.stderr).write(USAGE);
@@ -113,7 +133,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const proven: Proven[] = [];
   buildVersions(target.name);
-  const failed = await runAll(scenarios, options, proven);
+  const failed = await runAll(scenarios, jobs, options, proven);
   // What was shown before a failure is shown all the same.
   process.stdout.write('\n| | proven in emulation | s |\n|---|---|---:|\n');
   for (const { scenario, what, seconds } of proven)
