@@ -102,7 +102,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 }
 
 function overview(): string {
-  const lines = Object.entries(VERBS).map(([name, { summary }]) => `  ${name.padEnd(11)} ${summary}`);
+  const lines = Object.entries(VERBS).map(([name, { summary }]) => `  ${name.padEnd(13)} ${summary}`);
   return `spyoncino — a camera appliance that never loses a finished second
 
 usage: spyoncino <verb> [options]

@@ -34,6 +34,7 @@ test('help names every verb, and every verb explains itself', async () => {
     'update',
     'health-gate',
     'first-boot',
+    'factory-reset',
     'verify',
     'remote',
     'keys',
