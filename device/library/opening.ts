@@ -6,8 +6,8 @@ import { classify } from './commit.ts';
 import type { LibraryContext } from './context.ts';
 import { findMedia, type MediaWish } from './media.ts';
 import { enqueue } from './outbox.ts';
-import { spendReserve } from './retention/reserve.ts';
-import { codedSqlError, setIndexAside, Store } from './store.ts';
+import { onReserve } from './retention/reserve.ts';
+import { setIndexAside, Store } from './store.ts';
 
 export interface OpeningOptions {
   readonly dataDir: string;
@@ -37,26 +37,13 @@ interface Opened {
 
 /** Opens the index for the agent; on a disk that is full to the last byte on its reserve, so that it can make room. */
 export async function openAsOwner(options: OpeningOptions, around: Around): Promise<Opened> {
-  try {
-    return await openOnce(options, around);
-  } catch (error) {
-    if (codedSqlError(error).code !== 'DISK_FULL' || !(await spendReserve(options.dataDir))) throw error;
-    around.log.warn('the disk is full to the last byte: the index is opened on its reserve');
-    return await openOnce(options, around);
-  }
+  return await onReserve(options.dataDir, around.log, () => openOnce(options, around));
 }
 
 async function openOnce({ dataDir, wish, check, run }: OpeningOptions, around: Around): Promise<Opened> {
   const { signal, clock, log } = around;
   const { store, remade } = await openOrRemake(dataDir, check, clock, log);
   try {
-    return await begin();
-  } catch (error) {
-    store[Symbol.dispose]();
-    throw error;
-  }
-
-  async function begin(): Promise<Opened> {
     const { mediaId, media, problem } = await findMedia({ store, dataDir, clock }, wish);
     const nowMs = Math.round(clock.utcMs());
     // An index that was made anew knows nothing of the run that goes on.
@@ -68,6 +55,9 @@ async function openOnce({ dataDir, wish, check, run }: OpeningOptions, around: A
         opening: { run: goesOn ? run : beginRun(store, nowMs), mediaId, mediaTrouble: problem, remade },
       };
     });
+  } catch (error) {
+    store[Symbol.dispose]();
+    throw error;
   }
 }
 

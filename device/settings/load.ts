@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { CodedError } from '../contract/errors.ts';
 import type { ChannelName } from '../contract/notify.ts';
 import type { Settings } from '../contract/settings.ts';
@@ -9,7 +9,7 @@ import { parseYaml, readSecretYaml, readText, type YamlFile } from './files.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { History } from './history.ts';
 import { problemsOf, requirement, type Problem } from './problems.ts';
-import { resolveSettings, type Surroundings } from './resolve.ts';
+import { dataDirOf, resolveSettings, type Surroundings } from './resolve.ts';
 import { config as configSchema, secrets as secretsSchema } from './schema.ts';
 import type { CameraConfig, CameraInput, Config } from './schema.ts';
 import {
@@ -20,6 +20,7 @@ import {
   takeOut,
   valueAt,
   type Path,
+  type SchemaNode,
   type Tree,
 } from './tree.ts';
 import { warningsOf } from './warnings.ts';
@@ -104,8 +105,8 @@ export async function loadSettings(options: LoadOptions): Promise<LoadedSettings
   const schema = configJsonSchema();
   const environment = applyEnvironment(env, config, secrets, schema);
   const fingerprint = fingerprintOf(written);
-  const isOurs = (path: Path): boolean => variableFor(path, environment.origins) !== null;
-  const { parsed, ignored } = await parseConfig(config, fingerprint, isOurs, options);
+  const isFromEnvironment = (path: Path): boolean => variableFor(path, environment.origins) !== null;
+  const { parsed, ignored } = await parseConfig(config, fingerprint, isFromEnvironment, schema, options);
   const parsedSecrets = secretsSchema.safeParse(secrets, { error: requirement });
   const complaints = [
     ...environment.problems.map((problem) => complaint(problem, config, () => null)),
@@ -160,9 +161,9 @@ async function parseConfig(
   config: Tree,
   fingerprint: string,
   isFromEnvironment: (path: Path) => boolean,
+  schema: SchemaNode,
   options: LoadOptions,
 ): Promise<{ parsed: ReturnType<typeof configSchema.safeParse>; ignored: readonly Ignored[] }> {
-  const schema = configJsonSchema();
   const parse = () => configSchema.safeParse(config, { error: requirement });
   const ignored: Ignored[] = [];
   let parsed = parse();
@@ -184,11 +185,10 @@ async function parseConfig(
 
 /** Whether an agent of another version ran on a configuration with this fingerprint. */
 async function tookAnother(config: Tree, fingerprint: string, options: LoadOptions): Promise<boolean> {
-  const { configDir, dataDir, dataDirAsked = false, version } = options;
   const path = valueAt(config, ['storage', 'path']);
-  const home = dataDirAsked || typeof path !== 'string' ? dataDir : resolve(configDir, path);
-  const by = (await new History(join(home, 'state')).find(fingerprint))?.version;
-  return by !== undefined && by !== version;
+  const dataDir = dataDirOf(surroundings(options), typeof path === 'string' ? path : undefined);
+  const by = (await new History(join(dataDir, 'state')).find(fingerprint))?.version;
+  return by !== undefined && by !== options.version;
 }
 
 function withFlags(

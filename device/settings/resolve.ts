@@ -25,13 +25,18 @@ export interface Surroundings {
   readonly hostname: string;
 }
 
+/** Where data goes, with what `storage.path` says. */
+export const dataDirOf = (
+  { configDir, dataDir, dataDirAsked }: Omit<Surroundings, 'hostname'>,
+  path: string | undefined,
+): string => (dataDirAsked || path === undefined ? dataDir : resolve(configDir, path));
+
 export function resolveSettings(config: Config, secrets: Secrets, around: Surroundings): Settings {
   const { node, detection, bus, metrics, system, dashboards, storage, outputs } = config;
-  const configured = around.dataDirAsked ? undefined : storage.path;
   const gateway = dashboards.websocket_gateway;
   return freeze({
     nodeId: node.id ?? nodeIdOf(around.hostname),
-    dataDir: configured === undefined ? around.dataDir : resolve(around.configDir, configured),
+    dataDir: dataDirOf(around, storage.path),
     logLevel: pinoLevel(system.logging.log_level),
     cameras: config.cameras.map((camera) => ({
       ...resolveCamera(camera, secrets, around.configDir),

@@ -4,10 +4,9 @@ import type { LibraryContext } from '../context.ts';
 import { condemnFile, garbageCount, sweepGarbage } from '../garbage.ts';
 import { mediaDir, spaceAt, type DiskSpace } from '../media.ts';
 import { markNewlyProtected } from '../protect.ts';
-import { codedSqlError } from '../store.ts';
 import { forgetHistory } from './history.ts';
 import { planRetention, type Deletion, type DeletionReason, type RetentionPolicy } from './plan.ts';
-import { keepReserve, spendReserve } from './reserve.ts';
+import { keepReserve, onReserve } from './reserve.ts';
 import { shelvesOf, YOUNG_MS } from './shelves.ts';
 
 /** Files in one transaction; others wait for the index that long. */
@@ -39,13 +38,7 @@ export interface CleanupReport {
  * time: no more goes than was needed.
  */
 export async function cleanup(context: LibraryContext, policy: RetentionPolicy): Promise<CleanupReport> {
-  try {
-    return await makeRoom(context, policy);
-  } catch (error) {
-    if (codedSqlError(error).code !== 'DISK_FULL' || !(await spendReserve(context.dataDir))) throw error;
-    context.log.warn('the disk is full to the last byte: the index lives on its reserve');
-    return await makeRoom(context, policy);
-  }
+  return await onReserve(context.dataDir, context.log, () => makeRoom(context, policy));
 }
 
 async function makeRoom(context: LibraryContext, policy: RetentionPolicy): Promise<CleanupReport> {

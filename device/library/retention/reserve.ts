@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { syncDirectory } from '../../kernel/durable-file.ts';
-import { indexPath } from '../store.ts';
+import type { Log } from '../../kernel/log.ts';
+import { codedSqlError, indexPath } from '../store.ts';
 
 /**
  * On a disk that others have filled to the last byte, the index could not even note what is to be deleted: nothing
@@ -30,8 +31,19 @@ export async function keepReserve(dataDir: string, freeBytes: number): Promise<v
   }
 }
 
+/** Does `work`; on a disk that is full to the last byte once more, on what was put aside. */
+export async function onReserve<T>(dataDir: string, log: Log, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (codedSqlError(error).code !== 'DISK_FULL' || !(await spendReserve(dataDir))) throw error;
+    log.warn('the disk is full to the last byte: the index lives on its reserve');
+    return await work();
+  }
+}
+
 /** False when there was none left. */
-export async function spendReserve(dataDir: string): Promise<boolean> {
+async function spendReserve(dataDir: string): Promise<boolean> {
   const path = pathOf(dataDir);
   if (!existsSync(path)) return false;
   await rm(path);
