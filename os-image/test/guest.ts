@@ -1,6 +1,6 @@
 /** A box that runs: an emulated machine with a card in it, a root shell, the command line, and the API. */
 import { request } from 'node:https';
-import { createServer, type AddressInfo } from 'node:net';
+import { freePort } from '../../tests/harness/free-port.ts';
 import type { Card } from './card.ts';
 import { Machine, type Board } from './machine.ts';
 import { Shell } from './shell.ts';
@@ -134,13 +134,4 @@ function call(port: number, method: string, path: string, body?: object): Promis
     asked.on('error', reject);
     asked.end(body === undefined ? undefined : JSON.stringify(body));
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  const { promise, resolve } = Promise.withResolvers<number>();
-  server.once('listening', () => resolve((server.address() as AddressInfo).port));
-  const port = await promise;
-  await new Promise((closed) => server.close(closed));
-  return port;
 }

@@ -4,6 +4,7 @@ import { serveBundle } from '../../../tests/harness/bundle-server.ts';
 import { badBundles } from '../broken.ts';
 import { bundleOf, Card, VERSIONS } from '../card.ts';
 import { Guest, inGuest } from '../guest.ts';
+import { recordEvent } from '../recording.ts';
 import type { Scenario, Shown } from '../scenario.ts';
 
 async function firstBoot(guest: Guest, shown: Shown): Promise<void> {
@@ -34,17 +35,9 @@ async function firstBoot(guest: Guest, shown: Shown): Promise<void> {
 async function record(guest: Guest, shown: Shown): Promise<string> {
   await guest.until('spyoncino command camera.snapshot --camera attic', /"path"/);
   shown("the kernel's vivid camera is read by V4L2: a picture of it");
-  const event = await guest.expect(
-    `spyoncino command event.create '{"label": "person", "duration_seconds": 3}' --camera attic`,
-    /"event_id": "([^"]+)"/,
-  );
-  const id = /"event_id": "([^"]+)"/.exec(event)?.[1] ?? '';
-  const clip = await guest.until(
-    `spyoncino command recordings.get '{"item_id": "${id}"}'`,
-    /"path": "[^"]+\.mp4"/,
-  );
+  const { clip } = await recordEvent(guest);
   shown('the clip of an event is there');
-  return /"path": "([^"]+)"/.exec(clip)?.[1] ?? '';
+  return clip;
 }
 
 async function update(guest: Guest, clip: string, shown: Shown): Promise<void> {

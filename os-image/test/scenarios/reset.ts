@@ -1,6 +1,7 @@
 /** Everything is erased, by command; a cut on the way; afterwards the box is as on its first boot. */
 import { Card, SETTINGS } from '../card.ts';
 import { Guest, patience } from '../guest.ts';
+import { recordEvent } from '../recording.ts';
 import type { Scenario } from '../scenario.ts';
 import { ownerCode } from './first-boot.ts';
 
@@ -13,16 +14,7 @@ const FRAGMENT = Buffer.from('moof\0\0\0\x10mfhd', 'latin1');
 /** Some bytes from the middle of a clip: coded pictures, found nowhere else. */
 async function clipBytes(guest: Guest): Promise<Buffer> {
   await guest.until('spyoncino command camera.snapshot --camera attic', /"path"/);
-  const event = await guest.expect(
-    `spyoncino command event.create '{"label": "person", "duration_seconds": 3}' --camera attic`,
-    /"event_id": "([^"]+)"/,
-  );
-  const id = /"event_id": "([^"]+)"/.exec(event)?.[1] ?? '';
-  const got = await guest.until(
-    `spyoncino command recordings.get '{"item_id": "${id}"}'`,
-    /"path": "[^"]+\.mp4"/,
-  );
-  const clip = `/var/lib/spyoncino/${/"path": "([^"]+)"/.exec(got)?.[1] ?? ''}`;
+  const clip = `/var/lib/spyoncino/${(await recordEvent(guest)).clip}`;
   const middle = await guest.must(
     `sync; tail -c +$(($(stat -c %s ${clip}) / 2)) ${clip} | head -c 48 | base64 -w 0`,
   );
